@@ -1,0 +1,3 @@
+//! The Kubernetes API of the operator.
+
+pub mod v1alpha1;

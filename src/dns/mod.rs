@@ -1,0 +1,3 @@
+//! Everything about DNS: the record model, what the world sees, and where records can be written.
+
+pub mod record;

@@ -1,0 +1,12 @@
+//! The SendingDomain operator: makes domains ready to send mail through Amazon SES.
+//!
+//! ```text
+//! Kubernetes ─┐
+//! SES v2 ─────┼─► observe ─► Observation ─► plan ─► Plan ─► execute ─► Outcome ─► status ─► .status, Events
+//! Cloudflare ─┤   (reads)                  (pure)           (writes)             (pure)      and when to look again
+//! DNS ────────┘
+//! ```
+
+pub mod api;
+pub mod dns;
+pub mod error;

@@ -1,0 +1,1 @@
+//! Test bed: a real control plane, simulators and DNS on loopback.
