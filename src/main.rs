@@ -1,3 +1,5 @@
 //! The operator's program.
 
-fn main() {}
+fn main() {
+    print!("{}", sending_domain_operator::api::crd::crd_yaml().unwrap());
+}

@@ -1,21 +1,466 @@
-//! Version v1alpha1 of the API.
+//! `SendingDomain`, version v1alpha1: what a user writes. What the operator answers is in [`super::status`].
 
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a record is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum RecordPurpose {
-    /// One of the three CNAMEs under which SES publishes the DKIM keys.
-    #[serde(rename = "DKIM")]
-    Dkim,
-    /// The SPF policy of the MAIL FROM name.
-    #[serde(rename = "SPF")]
-    Spf,
-    /// The MX that brings bounces of the MAIL FROM name to SES.
-    #[serde(rename = "BounceMX")]
-    BounceMx,
-    /// The DMARC policy of the domain.
-    #[serde(rename = "DMARC")]
-    Dmarc,
+pub use super::status::*;
+
+/// A domain that sends mail through Amazon SES. The operator creates the SES identity, makes or lists the DNS records
+/// that it needs, and reports whether SES has verified it and, if not, what exactly is missing.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "sendingdomain.dev",
+    version = "v1alpha1",
+    kind = "SendingDomain",
+    plural = "sendingdomains",
+    singular = "sendingdomain",
+    shortname = "sdom",
+    category = "mail",
+    namespaced,
+    status = "SendingDomainStatus",
+    selectable = ".spec.domain",
+    derive = "PartialEq",
+    doc = "A domain that sends mail through Amazon SES: its identity, its DNS records, and whether SES has verified it.",
+    printcolumn(name = "Domain", type_ = "string", json_path = ".spec.domain", description = "The domain mail is sent from"),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.phase", description = "Pending, Verified or Failed"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "True when mail can be sent"
+    ),
+    printcolumn(name = "Records", type_ = "string", json_path = ".status.recordsFound", description = "Required records found in DNS"),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Why the domain is ready, or is not yet"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "DKIM",
+        type_ = "string",
+        json_path = ".status.identity.dkimStatus",
+        priority = 1,
+        description = "What SES says of DKIM"
+    ),
+    printcolumn(
+        name = "Mail From",
+        type_ = "string",
+        json_path = ".status.identity.mailFromStatus",
+        priority = 1,
+        description = "What SES says of the MAIL FROM domain"
+    ),
+    printcolumn(name = "DNS", type_ = "string", json_path = ".status.dns.provider", priority = 1, description = "Where the records are written"),
+    printcolumn(name = "Region", type_ = "string", json_path = ".status.identity.region", priority = 1, description = "The AWS region of the identity"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1,
+        description = "What to do next"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("self.domain == oldSelf.domain", "spec.domain is immutable: create another SendingDomain for another domain"),
+    validation = (
+        "has(self.ses.region) == has(oldSelf.ses.region) && (!has(self.ses.region) || self.ses.region == oldSelf.ses.region)",
+        "spec.ses.region is immutable and may not be added or removed later: create another SendingDomain for another region"
+    ),
+    validation = (
+        "has(self.ses.roleArn) == has(oldSelf.ses.roleArn) && (!has(self.ses.roleArn) || self.ses.roleArn.split(':')[4] == oldSelf.ses.roleArn.split(':')[4])",
+        "spec.ses.roleArn may only change within one AWS account, and may not be added or removed later"
+    ),
+    validation = (
+        "size(self.domain) + 1 + size(self.mailFrom.subdomain) <= 253",
+        "the MAIL FROM domain (spec.mailFrom.subdomain + '.' + spec.domain) must be no longer than 253 characters"
+    )
+)]
+pub struct SendingDomainSpec {
+    /// The domain to send mail from, for example `mail.example.com`: a lower-case DNS name of at least two labels and at
+    /// most 209 characters, international names as A-labels (`xn--…`), without a trailing dot. Immutable.
+    #[schemars(length(min = 3, max = 209))]
+    #[x_kube(
+        validation = (
+            "self.matches('^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?[.])+[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
+            "must be a lower-case DNS name of at least two labels of letters, digits and inner hyphens (international names as xn-- A-labels), without scheme, port, wildcard or trailing dot, for example mail.example.com"
+        ),
+        validation = ("!self.matches('[.][0-9]+$')", "must be a domain name and not an IP address: the last label must not be all digits")
+    )]
+    pub domain: String,
+
+    /// The SES identity. Every field of it is optional.
+    #[serde(default)]
+    pub ses: SesSpec,
+
+    /// The custom MAIL FROM domain, below `domain`: where bounces go, and what SPF is checked for.
+    #[serde(default)]
+    pub mail_from: MailFromSpec,
+
+    /// The DMARC record at `_dmarc.<domain>`. Absent: no DMARC record is made. An existing one is never changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dmarc: Option<DmarcSpec>,
+
+    /// Who writes the DNS records. Absent: a person, who copies them from `.status.records`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsSpec>,
+
+    /// How long a verification may take before the domain is reported as Failed, from 1h to 72h (SES itself stops looking
+    /// after 72 hours). A duration such as `72h` or `36h30m`.
+    #[serde(default = "default_verification_timeout")]
+    #[schemars(length(max = 16))]
+    #[x_kube(
+        validation = ("self.matches('^([0-9]+[hms])+$')", "must be a duration in hours, minutes and seconds such as 72h or 36h30m"),
+        validation = (
+            "!self.matches('^([0-9]{1,6}[hms])+$') || (duration(self) >= duration('1h') && duration(self) <= duration('72h'))",
+            "must be between 1h and 72h: SES itself stops looking after 72 hours"
+        ),
+        validation = ("!self.matches('[0-9]{7}')", "must be between 1h and 72h: SES itself stops looking after 72 hours")
+    )]
+    pub verification_timeout: String,
+
+    /// What happens to the identity and to the records that the operator made when this object is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+
+    /// True stops all work on this object, except for clean-up when it is deleted.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+fn default_verification_timeout() -> String {
+    "72h".to_owned()
+}
+
+/// The SES identity.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SesSpec {
+    /// The AWS region of the identity, for example `us-east-1`. Immutable. Absent: the operator's `--aws-region` at first
+    /// sight, from then on the region in which the identity is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 5, max = 32))]
+    #[x_kube(validation = ("self.matches('^[a-z]{2}(-[a-z]+)+-[0-9]+$')", "must be the name of an AWS region, for example us-east-1"))]
+    pub region: Option<String>,
+
+    /// An IAM role to assume for this identity, with the ExternalId `<owner-id>/<namespace>`. Absent: the operator's own
+    /// credentials. May change within one AWS account only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 20, max = 2048))]
+    #[x_kube(
+        validation = ("self.matches('^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$')", "must be the ARN of an IAM role, for example arn:aws:iam::123456789012:role/ses")
+    )]
+    pub role_arn: Option<String>,
+
+    /// The name of an existing SES configuration set that becomes the identity's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = ("self.matches('^[A-Za-z0-9_-]+$')", "must be the name of a configuration set: letters, digits, '_' and '-'"))]
+    pub configuration_set: Option<String>,
+
+    /// Tags of the identity, at most 40, besides the operator's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[x_kube(
+        validation = ("size(self) <= 40", "must have at most 40 tags"),
+        validation = (
+            "self.all(k, !k.startsWith('aws:') && !k.startsWith('sendingdomain.dev/'))",
+            "must not use the key prefixes 'aws:' and 'sendingdomain.dev/': they are reserved"
+        ),
+        validation = (
+            "self.all(k, size(k) >= 1 && size(k) <= 128 && k.matches('^[A-Za-z0-9 _.:/=+@-]+$') && self[k].matches('^[A-Za-z0-9 _.:/=+@-]*$'))",
+            "must have keys of 1 to 128 and values of at most 256 characters out of letters, digits, space and _ . : / = + - @"
+        )
+    )]
+    pub tags: BTreeMap<String, TagValue>,
+
+    /// The length of the DKIM keys. Absent: what SES takes by default (RSA2048). A change means new tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dkim_key_length: Option<DkimKeyLength>,
+
+    /// Whether an identity that exists already and is not the operator's may be taken over. It is then never deleted.
+    #[serde(default)]
+    pub adoption_policy: AdoptionPolicy,
+}
+
+/// The value of a tag, at most 256 characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct TagValue(#[schemars(length(max = 256))] pub String);
+
+/// The length of DKIM keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DkimKeyLength {
+    /// RSA with 1024 bits.
+    #[serde(rename = "RSA1024")]
+    Rsa1024,
+    /// RSA with 2048 bits.
+    #[serde(rename = "RSA2048")]
+    Rsa2048,
+}
+
+/// Whether an existing identity may be taken over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AdoptionPolicy {
+    /// An existing identity without this object's mark is left alone and reported.
+    #[default]
+    Never,
+    /// An existing identity is taken over if its tag `sendingdomain.dev/adoptable-by` names this owner and namespace, or
+    /// the operator runs with `--allow-adoption`.
+    Adopt,
+}
+
+/// The custom MAIL FROM domain.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MailFromSpec {
+    /// The label below `domain`: `bounce` makes `bounce.<domain>`. One DNS label.
+    #[serde(default = "default_subdomain")]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(
+        validation = (
+            "self.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
+            "must be one lower-case DNS label, without dots: the MAIL FROM domain is always this label directly below spec.domain"
+        )
+    )]
+    pub subdomain: String,
+
+    /// What SES does with mail while the MX of the MAIL FROM domain is not right.
+    #[serde(default)]
+    pub on_mx_failure: OnMxFailure,
+}
+
+fn default_subdomain() -> String {
+    "bounce".to_owned()
+}
+
+impl Default for MailFromSpec {
+    fn default() -> Self {
+        Self { subdomain: default_subdomain(), on_mx_failure: OnMxFailure::default() }
+    }
+}
+
+/// What SES does with mail while the MX of the MAIL FROM domain is not right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnMxFailure {
+    /// Mail is sent with a MAIL FROM below amazonses.com.
+    #[default]
+    UseDefaultValue,
+    /// Mail is refused.
+    RejectMessage,
+}
+
+/// The DMARC record (RFC 7489).
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DmarcSpec {
+    /// What receivers are asked to do with mail that fails: tag `p`.
+    #[serde(default)]
+    pub policy: DmarcPolicy,
+
+    /// The same for subdomains: tag `sp`. Absent: as `policy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subdomain_policy: Option<DmarcPolicy>,
+
+    /// Where aggregate reports go: tag `rua`. At most 10 `mailto:` URIs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub aggregate_reports: Vec<MailtoUri>,
+
+    /// Where failure reports go: tag `ruf`. At most 10 `mailto:` URIs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub failure_reports: Vec<MailtoUri>,
+
+    /// How closely the DKIM domain must match the From domain: tag `adkim`.
+    #[serde(default)]
+    pub dkim_alignment: DmarcAlignment,
+
+    /// How closely the MAIL FROM domain must match the From domain: tag `aspf`. Strict never passes by SPF here, for the
+    /// MAIL FROM domain is a subdomain.
+    #[serde(default)]
+    pub spf_alignment: DmarcAlignment,
+}
+
+/// A `mailto:` URI as DMARC takes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct MailtoUri(
+    #[schemars(
+        length(min = 10, max = 254),
+        regex(pattern = r"^mailto:[A-Za-z0-9._%+'/=?^{}~#&*-]+@([A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?[.])+[A-Za-z0-9-]+(![0-9]+[kmgt]?)?$")
+    )]
+    pub String,
+);
+
+/// A DMARC policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DmarcPolicy {
+    /// Deliver as usual, report only.
+    #[default]
+    None,
+    /// Treat as suspicious.
+    Quarantine,
+    /// Refuse.
+    Reject,
+}
+
+impl DmarcPolicy {
+    /// The value as the record has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Quarantine => "quarantine",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+/// How closely a domain must match the From domain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DmarcAlignment {
+    /// The same organisational domain.
+    #[default]
+    Relaxed,
+    /// The same domain.
+    Strict,
+}
+
+/// Who writes the DNS records: at most one of the providers.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = (
+        "!(has(self.cloudflare) && has(self.externalDNS))",
+        "must have at most one of cloudflare and externalDNS; with neither, the records are listed in status for a person to add"
+    )
+)]
+pub struct DnsSpec {
+    /// The operator writes the records at Cloudflare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloudflare: Option<CloudflareSpec>,
+
+    /// The operator hands the records to ExternalDNS as a `DNSEndpoint`.
+    #[serde(default, rename = "externalDNS", skip_serializing_if = "Option::is_none")]
+    pub external_dns: Option<ExternalDnsSpec>,
+}
+
+/// Records at Cloudflare.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CloudflareSpec {
+    /// The Secret with the API token, in the namespace of this object. The token needs Zone Read and DNS Edit.
+    pub api_token_secret_ref: SecretKeyRef,
+
+    /// The zone's id, 32 hexadecimal digits. Absent: the most specific active zone that the token can see.
+    #[serde(default, rename = "zoneID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 32, max = 32))]
+    #[x_kube(validation = ("self.matches('^[0-9a-f]{32}$')", "must be the zone's id: 32 lower-case hexadecimal digits"))]
+    pub zone_id: Option<String>,
+
+    /// What happens where a record of somebody else has the name of one of ours with another value.
+    #[serde(default)]
+    pub conflict_policy: ConflictPolicy,
+}
+
+/// A key of a Secret in the same namespace.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeyRef {
+    /// The Secret's name.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(
+        validation = (
+            "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+            "must be the name of a Secret in the same namespace (a lower-case DNS subdomain)"
+        )
+    )]
+    pub name: String,
+
+    /// The key in the Secret.
+    #[serde(default = "default_secret_key")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = ("self.matches('^[-._a-zA-Z0-9]+$')", "must be a key of a Secret: letters, digits, '-', '_' and '.'"))]
+    pub key: String,
+}
+
+fn default_secret_key() -> String {
+    "api-token".to_owned()
+}
+
+/// What happens where somebody else's record is in the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ConflictPolicy {
+    /// It is left alone and reported.
+    #[default]
+    Fail,
+    /// A CNAME is replaced. A foreign MX, SPF or DMARC record is left alone even then.
+    Overwrite,
+}
+
+/// Records handed to ExternalDNS.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalDnsSpec {
+    /// Labels of the `DNSEndpoint`, for ExternalDNS's `--label-filter`. At most 16.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[x_kube(
+        validation = ("size(self) <= 16", "must have at most 16 labels"),
+        validation = (
+            "self.all(k, size(k) <= 317 && k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$') && self[k].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$'))",
+            "must have valid label keys and values"
+        )
+    )]
+    pub labels: BTreeMap<String, LabelValue>,
+
+    /// The TTL of the records in seconds, 1 to 86400. Absent: ExternalDNS's own default.
+    #[serde(default, rename = "recordTTLSeconds", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 86400))]
+    pub record_ttl_seconds: Option<i32>,
+}
+
+/// The value of a label, at most 63 characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct LabelValue(#[schemars(length(max = 63))] pub String);
+
+/// What happens at deletion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// The identity and the records that the operator created are removed.
+    #[default]
+    Delete,
+    /// Everything stays, with its marks: the same namespace and name can take it up again.
+    Retain,
+}
+
+/// Who writes the records of a domain.
+#[derive(Clone, Copy, Debug)]
+pub enum DnsProvider<'a> {
+    /// A person.
+    Manual,
+    /// The operator, at Cloudflare.
+    Cloudflare(&'a CloudflareSpec),
+    /// ExternalDNS.
+    ExternalDns(&'a ExternalDnsSpec),
+}
+
+impl SendingDomainSpec {
+    /// The MAIL FROM domain.
+    pub fn mail_from_domain(&self) -> String {
+        format!("{}.{}", self.mail_from.subdomain, self.domain)
+    }
+
+    /// Who writes the records. The schema admits at most one provider.
+    pub fn dns_provider(&self) -> DnsProvider<'_> {
+        match &self.dns {
+            Some(DnsSpec { cloudflare: Some(cloudflare), .. }) => DnsProvider::Cloudflare(cloudflare),
+            Some(DnsSpec { external_dns: Some(external_dns), .. }) => DnsProvider::ExternalDns(external_dns),
+            Some(DnsSpec { cloudflare: None, external_dns: None }) | None => DnsProvider::Manual,
+        }
+    }
 }
