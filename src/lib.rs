@@ -10,3 +10,5 @@
 pub mod api;
 pub mod dns;
 pub mod error;
+pub mod ownership;
+pub mod ses;

@@ -1,0 +1,104 @@
+//! What was seen of the world in one pass. Each source is [`Observed`]: what could not be read is never taken for absent.
+//!
+//! Pure.
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
+
+use std::collections::BTreeMap;
+
+use crate::api::reason::Reason;
+use crate::dns::cloudflare::{Zone, ZoneRecord};
+use crate::dns::lookup::Lookup;
+use crate::dns::record::{DnsName, RecordType};
+use crate::error::ErrorClass;
+use crate::ses::identity::Identity;
+
+/// One source, as far as it could be read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observed<T> {
+    /// It was read.
+    Known(T),
+    /// There is nothing to read: the spec does not use it.
+    NotConfigured,
+    /// It could not be read. Says nothing about what is there.
+    Unavailable(Fault),
+}
+
+impl<T> Observed<T> {
+    /// The value, if it was read.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::NotConfigured | Self::Unavailable(_) => None,
+        }
+    }
+
+    /// What kept it from being read.
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Unavailable(fault) => Some(fault),
+            Self::Known(_) | Self::NotConfigured => None,
+        }
+    }
+}
+
+/// A failed read or write, in the words of a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What the condition shows.
+    pub reason: Reason,
+    /// What to do next.
+    pub message: String,
+    /// When to try again.
+    pub class: ErrorClass,
+}
+
+/// The zone at Cloudflare in which the records of the domain are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ZoneView {
+    /// The zone.
+    pub zone: Zone,
+    /// Every record in it at or below the domain.
+    pub records: Vec<ZoneRecord>,
+}
+
+/// What was asked of DNS, and the answers.
+pub type Lookups = BTreeMap<(DnsName, RecordType), Lookup>;
+
+/// Who else wants what this object wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rivals {
+    /// An older object of the same namespace has the domain: its name.
+    pub domain_holder_here: Option<String>,
+    /// An older object of another namespace has the domain. Which one is not for this object's status.
+    pub domain_held_elsewhere: bool,
+    /// Another object has the same MAIL FROM domain.
+    pub mail_from_taken: bool,
+}
+
+/// What was seen of the world in one pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// The identity; `Known(None)` is proven absence.
+    pub identity: Observed<Option<Identity>>,
+    /// The zone and its records, if the operator writes them.
+    pub zone: Observed<ZoneView>,
+    /// What DNS answers. Empty until the records are known, and with `--dns-check off`.
+    pub lookups: Lookups,
+    /// Whether DNS is asked at all.
+    pub dns_check: bool,
+    /// Who else wants what this object wants.
+    pub rivals: Rivals,
+    /// Writes that failed and are not due again yet.
+    pub standing: Standing,
+}
+
+/// Writes that failed and are not due again yet: they are reported, not repeated.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// The last failed write to SES.
+    pub identity: Option<Fault>,
+    /// The last failed write of the MAIL FROM domain.
+    pub mail_from: Option<Fault>,
+    /// The last failed write of records.
+    pub records: Option<Fault>,
+}

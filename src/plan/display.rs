@@ -1,0 +1,50 @@
+//! A plan as a person reads it: in logs, with `--dry-run`, and in the snapshot tests.
+
+use std::fmt;
+
+use super::{Action, Plan};
+use crate::dns::cloudflare::{Change, NewRecord};
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.actions.is_empty() && self.blockers.is_empty() {
+            return writeln!(f, "nothing to do");
+        }
+        for action in &self.actions {
+            writeln!(f, "{action}")?;
+        }
+        for blocker in &self.blockers {
+            writeln!(f, "blocked: {} {}: {}", blocker.condition.as_str(), blocker.reason, blocker.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateIdentity(_) => write!(f, "create the SES identity"),
+            Self::AdoptIdentity { .. } => write!(f, "adopt the SES identity"),
+            Self::EnableSigning => write!(f, "switch DKIM signing on"),
+            Self::RestartDkim => write!(f, "have SES look for the DKIM records again"),
+            Self::SetMailFrom { domain, .. } => write!(f, "set the MAIL FROM domain to {domain}"),
+            Self::DeleteIdentity => write!(f, "delete the SES identity"),
+            Self::WriteRecords { zone_name, changes, .. } => {
+                write!(f, "write to the zone {zone_name}:")?;
+                changes.iter().try_for_each(|change| match change {
+                    Change::Create(record) => write!(f, "\n  + {}", Line(record)),
+                    Change::Update { id, record } => write!(f, "\n  ~ {} (record {id})", Line(record)),
+                    Change::Delete { id } => write!(f, "\n  - record {id}"),
+                })
+            }
+        }
+    }
+}
+
+struct Line<'a>(&'a NewRecord);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.0.name, self.0.data.record_type(), self.0.data)
+    }
+}

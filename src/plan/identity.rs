@@ -1,0 +1,170 @@
+//! What to do about the SES identity: create it, adopt it or refuse it, keep it as the spec wants it, and have SES look
+//! again after it has given up.
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::{Action, Blocker, Plan, Subject};
+use crate::api::condition::ConditionType::{IdentityReady, MailFromVerified};
+use crate::api::reason::Reason;
+use crate::api::v1alpha1::{AdoptionPolicy, IdentityOrigin, RecordPurpose, RecordState};
+use crate::dns::judge;
+use crate::observe::observation::{Observation, Observed};
+use crate::ownership::Ownership;
+use crate::ses::client::NewIdentity;
+use crate::ses::identity::{DKIM_TOKENS, Identity, SesStatus};
+
+/// The tag by which the owner of an identity releases it for adoption: its value is `<owner-id>/<namespace>`.
+pub const TAG_ADOPTABLE_BY: &str = "sendingdomain.dev/adoptable-by";
+
+/// Plans towards an identity that exists and is ours; returns it if it is.
+pub fn plan_identity<'a>(subject: &Subject<'_>, seen: &'a Observation, plan: &mut Plan) -> Option<&'a Identity> {
+    match &seen.identity {
+        Observed::Unavailable(fault) => {
+            plan.blockers.push(Blocker::from_fault(IdentityReady, fault));
+            None
+        }
+        Observed::NotConfigured => None,
+        Observed::Known(None) => {
+            if let Some(fault) = &seen.standing.identity {
+                plan.blockers.push(Blocker::from_fault(IdentityReady, fault));
+            } else {
+                plan.actions.push(Action::CreateIdentity(new_identity(subject)));
+            }
+            None
+        }
+        Observed::Known(Some(identity)) => match subject.mark.ownership(&identity.tags) {
+            Ownership::Ours(_) => Some(identity),
+            Ownership::Foreign | Ownership::Unmarked => {
+                adopt_or_refuse(subject, seen, identity, plan);
+                None
+            }
+        },
+    }
+}
+
+fn new_identity(subject: &Subject<'_>) -> NewIdentity {
+    let ses = &subject.spec.ses;
+    let mut tags = subject.mark.tags(IdentityOrigin::Created, subject.recreate_at);
+    tags.extend(ses.tags.iter().map(|(key, value)| (key.clone(), value.0.clone())));
+    NewIdentity { tags, configuration_set: ses.configuration_set.clone(), key_length: ses.dkim_key_length }
+}
+
+fn adopt_or_refuse(subject: &Subject<'_>, seen: &Observation, identity: &Identity, plan: &mut Plan) {
+    let domain = &subject.spec.domain;
+    let released = identity.tags.get(TAG_ADOPTABLE_BY).is_some_and(|adopter| adopter == subject.adopter);
+    let unmarked = subject.mark.ownership(&identity.tags) == Ownership::Unmarked;
+    let (reason, message) = if subject.spec.ses.adoption_policy != AdoptionPolicy::Adopt || !(released || (unmarked && subject.allow_adoption)) {
+        let message = format!(
+            "SES already has an identity for {domain} that this object did not create, and it is left alone. To take it over, \
+             tag it {TAG_ADOPTABLE_BY}={} and set spec.ses.adoptionPolicy to Adopt; else delete it or use another domain",
+            subject.adopter
+        );
+        (Reason::IdentityNotOwned, message)
+    } else if identity.brings_own_dkim() {
+        let message = format!(
+            "The identity of {domain} signs with DKIM keys of its own (BYODKIM), which the operator does not manage; switch \
+             it to Easy DKIM first"
+        );
+        (Reason::UnsupportedDKIMOrigin, message)
+    } else if let Some(fault) = &seen.standing.identity {
+        (fault.reason, fault.message.clone())
+    } else {
+        plan.actions.push(Action::AdoptIdentity { tags: subject.mark.tags(IdentityOrigin::Adopted, subject.recreate_at) });
+        return;
+    };
+    plan.blockers.push(Blocker::new(IdentityReady, reason, message));
+}
+
+/// Plans what brings an identity of ours to its verification.
+pub fn plan_verification(
+    subject: &Subject<'_>,
+    identity: &Identity,
+    seen: &Observation,
+    now: Timestamp,
+    plan: &mut Plan,
+) {
+    if identity.brings_own_dkim() {
+        let message = "The identity signs with DKIM keys of its own (BYODKIM), which the operator does not manage; switch it \
+                       to Easy DKIM";
+        plan.blockers.push(Blocker::new(IdentityReady, Reason::UnsupportedDKIMOrigin, message));
+    } else if identity.dkim.tokens.len() != DKIM_TOKENS {
+        let message = "SES has created the identity and has not handed out its three DKIM tokens yet; they are read again";
+        plan.blockers.push(Blocker::new(IdentityReady, Reason::WaitingForSES, message));
+    }
+    if let Some(fault) = &seen.standing.identity {
+        plan.blockers.push(Blocker::from_fault(IdentityReady, fault));
+    } else {
+        if !identity.dkim.signing_enabled && !identity.dkim.tokens.is_empty() {
+            plan.actions.push(Action::EnableSigning);
+        }
+        if rearm_is_due(subject, identity, seen, now, plan) && dkim_has_failed(identity) {
+            plan.actions.push(Action::RestartDkim);
+        }
+    }
+    plan_mail_from(subject, identity, seen, now, plan);
+}
+
+fn dkim_has_failed(identity: &Identity) -> bool {
+    identity.verification == Some(SesStatus::Failed) || identity.dkim.status == SesStatus::Failed
+}
+
+/// SES stops looking once it says FAILED. It is asked to look again when our own look-ups find everything right, or the
+/// user asks; the waits between tries double from an hour to a day.
+fn rearm_is_due(
+    subject: &Subject<'_>,
+    identity: &Identity,
+    seen: &Observation,
+    now: Timestamp,
+    plan: &Plan,
+) -> bool {
+    if !identity.has_failed() {
+        return false;
+    }
+    if subject.reconcile_requested {
+        return true;
+    }
+    let right = !plan.wanted.is_empty() && judge::all_found(&plan.wanted, &seen.lookups);
+    right && subject.verification.is_none_or(|v| now >= next_rearm(v.started_at.0, v.rearms))
+}
+
+/// When the next re-arm may come, `rearms` having been tried, the last one at `started`.
+fn next_rearm(started: Timestamp, rearms: i32) -> Timestamp {
+    if rearms == 0 {
+        return started;
+    }
+    let hours = 1_i64 << (rearms - 1).clamp(0, 5);
+    started.checked_add(SignedDuration::from_hours(hours.min(24))).unwrap_or(Timestamp::MAX)
+}
+
+fn plan_mail_from(
+    subject: &Subject<'_>,
+    identity: &Identity,
+    seen: &Observation,
+    now: Timestamp,
+    plan: &mut Plan,
+) {
+    let domain = subject.spec.mail_from_domain();
+    let on_mx_failure = subject.spec.mail_from.on_mx_failure;
+    let adopted = subject.mark.ownership(&identity.tags) == Ownership::Ours(IdentityOrigin::Adopted);
+    let wanted = match &identity.mail_from {
+        None => !adopted || mail_from_resolves(seen, plan),
+        // A working MAIL FROM domain is left only for one that works.
+        Some(current) if !current.domain.eq_ignore_ascii_case(&domain) => mail_from_resolves(seen, plan),
+        Some(current) => {
+            let failed = current.status == SesStatus::Failed && rearm_is_due(subject, identity, seen, now, plan);
+            current.on_mx_failure != on_mx_failure || failed
+        }
+    };
+    match &seen.standing.mail_from {
+        Some(fault) if wanted => plan.blockers.push(Blocker::from_fault(MailFromVerified, fault)),
+        _ if wanted => plan.actions.push(Action::SetMailFrom { domain, on_mx_failure }),
+        _ => {}
+    }
+}
+
+fn mail_from_resolves(seen: &Observation, plan: &Plan) -> bool {
+    plan.wanted
+        .iter()
+        .filter(|w| matches!(w.purpose, RecordPurpose::Spf | RecordPurpose::BounceMx))
+        .all(|w| judge::judge(w, &seen.lookups).state == RecordState::Found)
+}

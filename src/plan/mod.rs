@@ -1,0 +1,158 @@
+//! What to do next: a plain function of the spec and of what was seen. It has no client and no clock, and leaves no
+//! choice to the executor.
+//!
+//! Pure.
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
+
+pub mod claims;
+pub mod desired;
+mod display;
+pub mod identity;
+pub mod records;
+pub mod teardown;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::condition::ConditionType;
+use crate::api::reason::Reason;
+use crate::api::v1alpha1::{DnsProvider, OnMxFailure, SendingDomainSpec, VerificationStatus};
+use crate::dns::cloudflare::{Change, ZoneId};
+use crate::dns::record::{DnsName, WantedRecord};
+use crate::observe::observation::{Fault, Observation};
+use crate::ownership::Mark;
+use crate::ses::client::NewIdentity;
+
+/// The object that is planned for, and the settings that concern it.
+#[derive(Clone, Debug)]
+pub struct Subject<'a> {
+    /// What the user wants.
+    pub spec: &'a SendingDomainSpec,
+    /// The region in which the identity is.
+    pub region: &'a str,
+    /// The mark of this object.
+    pub mark: &'a Mark,
+    /// `<owner-id>/<namespace>`: who an identity must be released to before it is adopted.
+    pub adopter: &'a str,
+    /// Whether any unmarked identity may be adopted (`--allow-adoption`).
+    pub allow_adoption: bool,
+    /// The value of the annotation `recreate-at`.
+    pub recreate_at: Option<&'a str>,
+    /// True if the annotation `reconcile-at` has a value that was not acted on yet.
+    pub reconcile_requested: bool,
+    /// The current attempt at verification, as status remembers it: for timing only.
+    pub verification: Option<&'a VerificationStatus>,
+}
+
+/// One write to the outside world.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Create the identity.
+    CreateIdentity(NewIdentity),
+    /// Put our mark on an identity that exists.
+    AdoptIdentity {
+        /// The tags that carry the mark.
+        tags: BTreeMap<String, String>,
+    },
+    /// Switch DKIM signing on.
+    EnableSigning,
+    /// Have SES look for the DKIM records again, with the same keys.
+    RestartDkim,
+    /// Set the MAIL FROM domain, which also has SES look for its MX (again).
+    SetMailFrom {
+        /// The MAIL FROM domain.
+        domain: String,
+        /// What SES does while its MX is not right.
+        on_mx_failure: OnMxFailure,
+    },
+    /// Delete the identity.
+    DeleteIdentity,
+    /// Write records, all of them or none.
+    WriteRecords {
+        /// The zone at Cloudflare.
+        zone: ZoneId,
+        /// Its name, for people.
+        zone_name: DnsName,
+        /// What to write.
+        changes: Vec<Change>,
+    },
+}
+
+impl Action {
+    /// The part of the work that this belongs to: when one part fails the others go on.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::CreateIdentity(_)
+            | Self::AdoptIdentity { .. }
+            | Self::EnableSigning
+            | Self::RestartDkim
+            | Self::DeleteIdentity => Step::Identity,
+            Self::SetMailFrom { .. } => Step::MailFrom,
+            Self::WriteRecords { .. } => Step::Records,
+        }
+    }
+}
+
+/// A part of the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// The identity and its DKIM.
+    Identity,
+    /// The MAIL FROM domain.
+    MailFrom,
+    /// The records at the provider.
+    Records,
+}
+
+/// What keeps a condition from being True, and who has to move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// The condition.
+    pub condition: ConditionType,
+    /// Why.
+    pub reason: Reason,
+    /// What to do next.
+    pub message: String,
+}
+
+impl Blocker {
+    /// A blocker of `condition`.
+    pub fn new(condition: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+        Self { condition, reason, message: message.into() }
+    }
+
+    /// A fault in the words of a blocker.
+    pub fn from_fault(condition: ConditionType, fault: &Fault) -> Self {
+        Self::new(condition, fault.reason, fault.message.clone())
+    }
+}
+
+/// What to do, and what cannot be done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Writes, in order.
+    pub actions: Vec<Action>,
+    /// What stands in the way.
+    pub blockers: Vec<Blocker>,
+    /// The records that the domain needs. Empty for an object that may not have the domain.
+    pub wanted: Vec<WantedRecord>,
+}
+
+/// Plans the next writes for an object that is neither deleted nor suspended.
+pub fn plan(subject: &Subject<'_>, seen: &Observation, now: Timestamp) -> Plan {
+    if let Some(blocker) = claims::refusal(&subject.spec.domain, &seen.rivals) {
+        return Plan { blockers: vec![blocker], ..Plan::default() };
+    }
+    let mut plan = Plan::default();
+    // Only an identity of ours may show its tokens and have its records written.
+    let ours = identity::plan_identity(subject, seen, &mut plan);
+    plan.wanted = desired::wanted_records(subject.spec, ours, subject.region);
+    if let Some(identity) = ours {
+        identity::plan_verification(subject, identity, seen, now, &mut plan);
+        if let DnsProvider::Cloudflare(cloudflare) = subject.spec.dns_provider() {
+            records::plan_records(subject, cloudflare, identity, seen, &mut plan);
+        }
+    }
+    plan
+}

@@ -1,0 +1,218 @@
+//! What to write at Cloudflare: the difference between the records that are wanted and those that are there. What is not
+//! marked as ours is never changed; where it is in the way, that is a conflict and not a write.
+
+use super::{Action, Blocker, Plan, Subject};
+use crate::api::condition::ConditionType::RecordsSynced;
+use crate::api::reason::Reason;
+use crate::api::v1alpha1::{CloudflareSpec, ConflictPolicy, RecordPurpose};
+use crate::dns::cloudflare::{Change, NewRecord, ZoneRecord};
+use crate::dns::judge::{self, is_dmarc, is_spf};
+use crate::dns::record::{DnsName, RecordData, WantedRecord};
+use crate::observe::observation::{Observation, Observed};
+use crate::ownership::Mark;
+use crate::ses::identity::{DKIM_TOKENS, Identity};
+
+/// What there is to do for one wanted record.
+#[derive(Debug, PartialEq)]
+enum Step {
+    /// It is there, ours or somebody's.
+    Satisfied,
+    /// It has to be written.
+    Write(Vec<Change>),
+    /// Somebody else's record is in the way.
+    Conflict(Reason, String),
+}
+
+/// Plans the writes of records for an identity of ours.
+pub fn plan_records(
+    subject: &Subject<'_>,
+    spec: &CloudflareSpec,
+    identity: &Identity,
+    seen: &Observation,
+    plan: &mut Plan,
+) {
+    let view = match &seen.zone {
+        Observed::Known(view) => view,
+        Observed::Unavailable(fault) => return plan.blockers.push(Blocker::from_fault(RecordsSynced, fault)),
+        Observed::NotConfigured => return,
+    };
+    if identity.dkim.tokens.len() != DKIM_TOKENS {
+        // Never write from an incomplete list.
+        return;
+    }
+    let mut changes = Vec::new();
+    for wanted in &plan.wanted {
+        match step_for(wanted, &view.records, subject.mark, spec.conflict_policy) {
+            Step::Satisfied => {}
+            Step::Write(writes) => changes.extend(writes),
+            Step::Conflict(reason, message) => plan.blockers.push(Blocker::new(RecordsSynced, reason, message)),
+        }
+    }
+    changes.extend(stale(&plan.wanted, &view.records, subject.mark, judge::all_found(&plan.wanted, &seen.lookups)));
+    if changes.is_empty() {
+        return;
+    }
+    match &seen.standing.records {
+        Some(fault) => plan.blockers.push(Blocker::from_fault(RecordsSynced, fault)),
+        None => plan.actions.push(Action::WriteRecords {
+            zone: view.zone.id.clone(),
+            zone_name: view.zone.name.clone(),
+            changes,
+        }),
+    }
+}
+
+/// Deletes of all records of ours: for the end of the object.
+pub fn deletions(records: &[ZoneRecord], mark: &Mark) -> Vec<Change> {
+    records.iter().filter(|r| is_ours(r, mark)).map(|r| Change::Delete { id: r.id.clone() }).collect()
+}
+
+/// True if the record carries our mark.
+pub fn is_ours(record: &ZoneRecord, mark: &Mark) -> bool {
+    mark.is_in_comment(record.comment.as_deref())
+}
+
+fn step_for(wanted: &WantedRecord, records: &[ZoneRecord], mark: &Mark, policy: ConflictPolicy) -> Step {
+    let there: Vec<&ZoneRecord> = records.iter().filter(|r| r.name == wanted.name).collect();
+    let kind = wanted.data.record_type().as_str();
+    let (ours, foreign): (Vec<&ZoneRecord>, Vec<&ZoneRecord>) = there.into_iter().partition(|r| is_ours(r, mark));
+    let ours: Vec<&ZoneRecord> = ours.into_iter().filter(|r| r.record_type == kind).collect();
+    match obstacle(wanted, &foreign) {
+        Obstacle::Equal if ours.is_empty() => Step::Satisfied,
+        // Somebody has taken it over: a second record of ours beside it would break both.
+        Obstacle::Equal => Step::Write(ours.iter().map(|r| Change::Delete { id: r.id.clone() }).collect()),
+        Obstacle::Other(reason, in_the_way) => {
+            overwrite(wanted, &in_the_way, mark, policy).unwrap_or_else(|| Step::Conflict(reason, conflict(wanted, &in_the_way)))
+        }
+        Obstacle::None => write_ours(wanted, &ours, mark),
+    }
+}
+
+/// Writes a record of ours, or leaves it if it is right already; more than one of ours is one too many.
+fn write_ours(wanted: &WantedRecord, ours: &[&ZoneRecord], mark: &Mark) -> Step {
+    let right = ours.iter().position(|r| is_right(r, wanted));
+    let keep = right.or(if ours.is_empty() { None } else { Some(0) });
+    let mut changes = Vec::new();
+    match (right, keep.and_then(|i| ours.get(i))) {
+        (Some(_), _) => {}
+        (None, Some(record)) => changes.push(Change::Update { id: record.id.clone(), record: new_record(wanted, mark) }),
+        (None, None) => changes.push(Change::Create(new_record(wanted, mark))),
+    }
+    let surplus = ours.iter().enumerate().filter(|(i, _)| Some(*i) != keep);
+    changes.extend(surplus.map(|(_, r)| Change::Delete { id: r.id.clone() }));
+    if changes.is_empty() { Step::Satisfied } else { Step::Write(changes) }
+}
+
+fn new_record(wanted: &WantedRecord, mark: &Mark) -> NewRecord {
+    NewRecord { name: wanted.name.clone(), data: wanted.data.clone(), comment: mark.comment(), ttl: 1 }
+}
+
+/// What somebody else has at the name of a wanted record.
+enum Obstacle<'a> {
+    /// Nothing that matters.
+    None,
+    /// A record that does the same: it satisfies us and is left alone for ever.
+    Equal,
+    /// Records that are in the way.
+    Other(Reason, Vec<&'a ZoneRecord>),
+}
+
+fn obstacle<'a>(wanted: &WantedRecord, foreign: &[&'a ZoneRecord]) -> Obstacle<'a> {
+    let of = |kind: &str| foreign.iter().copied().filter(|r| r.record_type == kind).collect::<Vec<_>>();
+    let aliases = of("CNAME");
+    match wanted.purpose {
+        RecordPurpose::Dkim if foreign.is_empty() => Obstacle::None,
+        RecordPurpose::Dkim => match foreign {
+            [only] if is_right(only, wanted) => Obstacle::Equal,
+            _ => Obstacle::Other(Reason::RecordConflict, foreign.to_vec()),
+        },
+        RecordPurpose::BounceMx | RecordPurpose::Spf if !aliases.is_empty() => {
+            Obstacle::Other(Reason::MailFromConflict, aliases)
+        }
+        RecordPurpose::BounceMx => match of("MX").as_slice() {
+            [] => Obstacle::None,
+            [only] if only.data.as_ref().is_some_and(|d| d.value() == wanted.data.value()) => Obstacle::Equal,
+            several => Obstacle::Other(Reason::MailFromConflict, several.to_vec()),
+        },
+        RecordPurpose::Spf => {
+            let spf: Vec<&ZoneRecord> = of("TXT").into_iter().filter(|r| text_of(r).is_some_and(is_spf)).collect();
+            match spf.as_slice() {
+                [] => Obstacle::None,
+                [only] if judge::includes_ses(text_of(only).unwrap_or_default()) => Obstacle::Equal,
+                several => Obstacle::Other(Reason::RecordConflict, several.to_vec()),
+            }
+        }
+        RecordPurpose::Dmarc if !aliases.is_empty() => Obstacle::Equal,
+        // An existing DMARC policy of any kind is never changed or doubled.
+        RecordPurpose::Dmarc if of("TXT").iter().any(|r| text_of(r).is_some_and(is_any_dmarc)) => Obstacle::Equal,
+        RecordPurpose::Dmarc => Obstacle::None,
+    }
+}
+
+/// A foreign CNAME where a CNAME of ours must be can be replaced if the user says so; nothing else can.
+fn overwrite(wanted: &WantedRecord, in_the_way: &[&ZoneRecord], mark: &Mark, policy: ConflictPolicy) -> Option<Step> {
+    match (policy, wanted.purpose, in_the_way) {
+        (ConflictPolicy::Overwrite, RecordPurpose::Dkim, [only]) if only.record_type == "CNAME" => {
+            Some(Step::Write(vec![Change::Update { id: only.id.clone(), record: new_record(wanted, mark) }]))
+        }
+        _ => None,
+    }
+}
+
+fn conflict(wanted: &WantedRecord, in_the_way: &[&ZoneRecord]) -> String {
+    let found: Vec<String> = in_the_way
+        .iter()
+        .take(3)
+        .map(|r| {
+            let content: String = r.content.chars().take(100).map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let proxied = if r.proxied { " (proxied)" } else { "" };
+            format!("{} {content}{proxied}", r.record_type)
+        })
+        .collect();
+    let (name, kind, value) = (&wanted.name, wanted.data.record_type(), &wanted.data);
+    let advice = match wanted.purpose {
+        RecordPurpose::Dkim => "remove it, or set spec.dns.cloudflare.conflictPolicy to Overwrite to have a CNAME replaced",
+        RecordPurpose::Spf => "add include:amazonses.com to it, or remove it",
+        RecordPurpose::BounceMx => "remove it, or choose another spec.mailFrom.subdomain",
+        RecordPurpose::Dmarc => "remove it",
+    };
+    format!(
+        "{name} already has {}, which the operator did not make and leaves alone; the domain needs {kind} {value} there: {advice}",
+        found.join(" and ")
+    )
+}
+
+/// Records of ours that are not wanted any more. They go when the new ones are in DNS, so that mail in flight still
+/// finds the old; a DMARC record, which has no successor, goes at once.
+fn stale(wanted: &[WantedRecord], records: &[ZoneRecord], mark: &Mark, all_found: bool) -> Vec<Change> {
+    let is_wanted = |r: &ZoneRecord| {
+        wanted.iter().any(|w| w.name == r.name && w.data.record_type().as_str() == r.record_type)
+    };
+    records
+        .iter()
+        .filter(|r| is_ours(r, mark) && !is_wanted(r))
+        .filter(|r| all_found || is_dmarc_name(&r.name))
+        .map(|r| Change::Delete { id: r.id.clone() })
+        .collect()
+}
+
+fn is_dmarc_name(name: &DnsName) -> bool {
+    name.as_str().starts_with("_dmarc.")
+}
+
+/// True if the record is as wanted, and answered as it stands: a proxied CNAME is answered as an address.
+fn is_right(record: &ZoneRecord, wanted: &WantedRecord) -> bool {
+    record.data.as_ref() == Some(&wanted.data) && !record.proxied
+}
+
+fn text_of(record: &ZoneRecord) -> Option<&str> {
+    match &record.data {
+        Some(RecordData::Txt(text)) => Some(text),
+        Some(RecordData::Cname(_) | RecordData::Mx { .. }) | None => None,
+    }
+}
+
+/// Looser than [`is_dmarc`]: what was meant as a policy is left alone even if it has a fault.
+fn is_any_dmarc(text: &str) -> bool {
+    is_dmarc(text) || text.trim_start().get(..7).is_some_and(|head| head.eq_ignore_ascii_case("v=dmarc"))
+}

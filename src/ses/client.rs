@@ -1,0 +1,285 @@
+//! The client of SES v2: reads and writes one identity, one request per method, within the budget. It makes no choices.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_sesv2::operation::get_email_identity::GetEmailIdentityOutput;
+use aws_sdk_sesv2::types::{
+    BehaviorOnMxFailure, DkimAttributes, DkimSigningAttributes, DkimSigningKeyLength, MailFromAttributes, Tag,
+};
+
+use super::budget::Budget;
+use super::error::{Error, Kind};
+use super::identity::{Dkim, Identity, MailFrom, SesStatus};
+use crate::api::v1alpha1::{DkimKeyLength, OnMxFailure};
+
+/// With whose credentials, and where, an identity is managed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Account {
+    /// The AWS region.
+    pub region: String,
+    /// The role to assume, with its ExternalId; `None` for the operator's own credentials.
+    pub role: Option<Role>,
+}
+
+/// A role to assume.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// `<owner-id>/<namespace>`: a role can trust one namespace only.
+    pub external_id: String,
+}
+
+impl Account {
+    /// Whose limit of requests is used: the account behind the role, and the region.
+    fn principal(&self) -> String {
+        let account = self.role.as_ref().and_then(|r| r.arn.split(':').nth(4)).unwrap_or("ambient");
+        format!("{account}/{}", self.region)
+    }
+}
+
+/// What a new identity shall have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewIdentity {
+    /// All tags, the mark among them.
+    pub tags: BTreeMap<String, String>,
+    /// The default configuration set.
+    pub configuration_set: Option<String>,
+    /// The length of the DKIM keys; `None` leaves it to SES.
+    pub key_length: Option<DkimKeyLength>,
+}
+
+/// The clients of all accounts and regions in use. Credentials are cached per client, so there is one client per account
+/// and never one per pass.
+pub struct Client {
+    base: SdkConfig,
+    per_second: NonZeroU32,
+    clients: Mutex<HashMap<Account, aws_sdk_sesv2::Client>>,
+    budgets: Mutex<HashMap<String, Arc<Budget>>>,
+}
+
+/// One try, from the first byte sent to the last byte read.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The whole of a call, credentials included.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
+
+impl Client {
+    /// Loads credentials and endpoints the way every AWS tool does. Each account and region gets `per_second` requests.
+    pub async fn load(per_second: NonZeroU32) -> Self {
+        let timeouts =
+            TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(OPERATION_TIMEOUT).build();
+        // Retries are the controller's: it knows the budget, the SDK does not.
+        let base = aws_config::defaults(BehaviorVersion::latest())
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts)
+            .load()
+            .await;
+        Self { base, per_second, clients: Mutex::default(), budgets: Mutex::default() }
+    }
+
+    /// The identity `name`, or `None` if SES does not have it.
+    pub async fn get(&self, account: &Account, name: &str) -> Result<Option<Identity>, Error> {
+        let client = self.ready(account, "GetEmailIdentity").await?;
+        let answer = client.get_email_identity().email_identity(name).send().await;
+        match answer {
+            Ok(output) => Ok(Some(identity(&output))),
+            Err(e) => match Error::from_sdk("GetEmailIdentity", &e) {
+                Error { kind: Kind::NotFound, .. } => Ok(None),
+                other => Err(other),
+            },
+        }
+    }
+
+    /// Creates the identity with Easy DKIM. The answer holds what SES answers: the tokens, as a rule, and no verification
+    /// status.
+    pub async fn create(&self, account: &Account, name: &str, new: &NewIdentity) -> Result<Identity, Error> {
+        let client = self.ready(account, "CreateEmailIdentity").await?;
+        let signing = new
+            .key_length
+            .map(|length| DkimSigningAttributes::builder().next_signing_key_length(sdk_key_length(length)).build());
+        let output = client
+            .create_email_identity()
+            .email_identity(name)
+            .set_tags(Some(new.tags.iter().map(|(key, value)| tag(key, value)).collect::<Result<_, _>>()?))
+            .set_configuration_set_name(new.configuration_set.clone())
+            .set_dkim_signing_attributes(signing)
+            .send()
+            .await
+            .map_err(|e| Error::from_sdk("CreateEmailIdentity", &e))?;
+        Ok(Identity {
+            verification: None,
+            verified_for_sending: output.verified_for_sending_status(),
+            dkim: dkim(output.dkim_attributes()),
+            mail_from: None,
+            configuration_set: new.configuration_set.clone(),
+            tags: new.tags.clone(),
+            error: None,
+        })
+    }
+
+    /// Sets the MAIL FROM domain, which also starts SES's search for its MX (again).
+    pub async fn set_mail_from(
+        &self,
+        account: &Account,
+        name: &str,
+        domain: &str,
+        on_mx_failure: OnMxFailure,
+    ) -> Result<(), Error> {
+        let client = self.ready(account, "PutEmailIdentityMailFromAttributes").await?;
+        let behavior = match on_mx_failure {
+            OnMxFailure::UseDefaultValue => BehaviorOnMxFailure::UseDefaultValue,
+            OnMxFailure::RejectMessage => BehaviorOnMxFailure::RejectMessage,
+        };
+        client
+            .put_email_identity_mail_from_attributes()
+            .email_identity(name)
+            .mail_from_domain(domain)
+            .behavior_on_mx_failure(behavior)
+            .send()
+            .await
+            .map_err(|e| Error::from_sdk("PutEmailIdentityMailFromAttributes", &e))?;
+        Ok(())
+    }
+
+    /// Switches DKIM signing on.
+    pub async fn enable_signing(&self, account: &Account, name: &str) -> Result<(), Error> {
+        let client = self.ready(account, "PutEmailIdentityDkimAttributes").await?;
+        client
+            .put_email_identity_dkim_attributes()
+            .email_identity(name)
+            .signing_enabled(true)
+            .send()
+            .await
+            .map_err(|e| Error::from_sdk("PutEmailIdentityDkimAttributes", &e))?;
+        Ok(())
+    }
+
+    /// Starts SES's search for the DKIM records again, with the same keys.
+    pub async fn restart_dkim(&self, account: &Account, name: &str) -> Result<(), Error> {
+        let client = self.ready(account, "PutEmailIdentityDkimSigningAttributes").await?;
+        client
+            .put_email_identity_dkim_signing_attributes()
+            .email_identity(name)
+            .signing_attributes_origin(aws_sdk_sesv2::types::DkimSigningAttributesOrigin::AwsSes)
+            .send()
+            .await
+            .map_err(|e| Error::from_sdk("PutEmailIdentityDkimSigningAttributes", &e))?;
+        Ok(())
+    }
+
+    /// Deletes the identity. One that is gone already counts as deleted.
+    pub async fn delete(&self, account: &Account, name: &str) -> Result<(), Error> {
+        let client = self.ready(account, "DeleteEmailIdentity").await?;
+        match client.delete_email_identity().email_identity(name).send().await {
+            Ok(_) => Ok(()),
+            Err(e) => match Error::from_sdk("DeleteEmailIdentity", &e) {
+                Error { kind: Kind::NotFound, .. } => Ok(()),
+                other => Err(other),
+            },
+        }
+    }
+
+    /// The client of `account`, once the budget allows one request.
+    async fn ready(&self, account: &Account, operation: &'static str) -> Result<aws_sdk_sesv2::Client, Error> {
+        let budget = {
+            let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+            budgets.entry(account.principal()).or_insert_with(|| Arc::new(Budget::new(self.per_second))).clone()
+        };
+        budget.take().await.map_err(|wait| Error::no_budget(operation, wait))?;
+        if let Some(client) = self.clients.lock().unwrap_or_else(PoisonError::into_inner).get(account) {
+            return Ok(client.clone());
+        }
+        let client = self.connect(account).await;
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(account.clone(), client.clone());
+        Ok(client)
+    }
+
+    async fn connect(&self, account: &Account) -> aws_sdk_sesv2::Client {
+        let config = self.base.to_builder().region(Region::new(account.region.clone())).build();
+        let Some(role) = &account.role else { return aws_sdk_sesv2::Client::new(&config) };
+        let provider = AssumeRoleProvider::builder(&role.arn)
+            .external_id(&role.external_id)
+            .session_name("sending-domain-operator")
+            .configure(&config)
+            .build()
+            .await;
+        let assumed = config.into_builder().credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(provider)).build();
+        aws_sdk_sesv2::Client::new(&assumed)
+    }
+}
+
+fn tag(key: &str, value: &str) -> Result<Tag, Error> {
+    // Both parts are set, which is all that the builder checks.
+    Tag::builder().key(key).value(value).build().map_err(|e| Error {
+        kind: Kind::Rejected,
+        operation: "CreateEmailIdentity",
+        code: None,
+        detail: Some(e.to_string()),
+        request_id: None,
+        retry_after: None,
+    })
+}
+
+fn sdk_key_length(length: DkimKeyLength) -> DkimSigningKeyLength {
+    match length {
+        DkimKeyLength::Rsa1024 => DkimSigningKeyLength::Rsa1024Bit,
+        DkimKeyLength::Rsa2048 => DkimSigningKeyLength::Rsa2048Bit,
+    }
+}
+
+fn identity(output: &GetEmailIdentityOutput) -> Identity {
+    Identity {
+        verification: output.verification_status().map(|s| SesStatus::parse(s.as_str())),
+        verified_for_sending: output.verified_for_sending_status(),
+        dkim: dkim(output.dkim_attributes()),
+        mail_from: output.mail_from_attributes().and_then(mail_from),
+        configuration_set: output.configuration_set_name().filter(|n| !n.is_empty()).map(str::to_owned),
+        tags: output.tags().iter().map(|t| (t.key().to_owned(), t.value().to_owned())).collect(),
+        error: output.verification_info().and_then(|i| i.error_type()).map(|e| e.as_str().to_owned()),
+    }
+}
+
+fn dkim(attributes: Option<&DkimAttributes>) -> Dkim {
+    let Some(attributes) = attributes else {
+        return Dkim {
+            status: SesStatus::NotStarted,
+            signing_enabled: false,
+            tokens: Vec::new(),
+            hosted_zone: None,
+            origin: None,
+            key_length: None,
+        };
+    };
+    Dkim {
+        status: attributes.status().map_or(SesStatus::NotStarted, |s| SesStatus::parse(s.as_str())),
+        signing_enabled: attributes.signing_enabled(),
+        tokens: attributes.tokens().to_vec(),
+        hosted_zone: attributes.signing_hosted_zone().filter(|z| !z.is_empty()).map(str::to_owned),
+        origin: attributes.signing_attributes_origin().map(|o| o.as_str().to_owned()),
+        key_length: attributes.current_signing_key_length().and_then(|length| match length {
+            DkimSigningKeyLength::Rsa1024Bit => Some(DkimKeyLength::Rsa1024),
+            DkimSigningKeyLength::Rsa2048Bit => Some(DkimKeyLength::Rsa2048),
+            _ => None,
+        }),
+    }
+}
+
+/// Without a MAIL FROM domain SES still answers the attributes, with the behaviour alone.
+fn mail_from(attributes: &MailFromAttributes) -> Option<MailFrom> {
+    let domain = attributes.mail_from_domain();
+    (!domain.is_empty()).then(|| MailFrom {
+        domain: domain.to_owned(),
+        status: SesStatus::parse(attributes.mail_from_domain_status().as_str()),
+        on_mx_failure: match attributes.behavior_on_mx_failure() {
+            BehaviorOnMxFailure::RejectMessage => OnMxFailure::RejectMessage,
+            _ => OnMxFailure::UseDefaultValue,
+        },
+    })
+}
