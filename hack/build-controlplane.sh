@@ -69,7 +69,7 @@ take_lock() {
       rm -rf "$dir/.lock.d"
       continue
     fi
-    [ "$waited" -gt 0 ] || say 'another build of the control plane is running, waiting for it'
+    [ "$waited" -gt 0 ] || say "another build of the control plane is running, waiting for it ($dir/.lock.d)"
     waited=1
     sleep 1
   done
@@ -78,7 +78,10 @@ take_lock() {
 }
 
 cleanup() {
-  [ -z "$child" ] || kill "$child" 2>/dev/null || true
+  if [ -n "$child" ]; then
+    kill "$child" 2>/dev/null || true
+    wait "$child" 2>/dev/null || true
+  fi
   [ -z "${work:-}" ] || rm -rf "$work"
   [ -z "${locked:-}" ] || rm -rf "$dir/.lock.d"
 }
@@ -140,7 +143,7 @@ ensure() {
   work=$(mktemp -d "$dir/.build.XXXXXX")
   ldflags=$(linker_flags)
   set -- $names
-  say "building the control plane for the tests and the demo, once (some 8 minutes on 2 cores): $*"
+  say "building the control plane for the tests and the demo, once (all of it takes 6 to 9 minutes on 2 cores): $*"
   say "into $dir"
   for name in "$@"; do
     count=$((count + 1))
