@@ -154,6 +154,12 @@ impl ControlPlane {
         &self.files.ca
     }
 
+    /// Whether namespaces finish terminating and owned objects are collected. Not so only where `KUBEBUILDER_ASSETS`
+    /// is set, as that has no `kube-controller-manager` by convention, and the machine has none either.
+    pub fn has_controllers(&self) -> bool {
+        self.controller_manager.is_some()
+    }
+
     /// The process ids of its programs.
     pub fn pids(&self) -> Vec<u32> {
         let manager = self.controller_manager.iter();
