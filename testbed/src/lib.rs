@@ -1,1 +1,4 @@
 //! Test bed: a real control plane, simulators and DNS on loopback.
+
+pub mod control_plane;
+pub mod process;
