@@ -115,7 +115,9 @@ reasons! {
     Suspended => Settled,
     /// Look-ups are switched off by `--dns-check off`.
     CheckDisabled => Settled,
-    /// It is as it should be.
+    /// It is as the spec wants it.
+    Synced => Settled,
+    /// It is verified: mail can be sent.
     Verified => Settled,
 }
 

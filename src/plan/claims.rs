@@ -1,7 +1,7 @@
 //! Whether an object may have its domain at all. Asked before anything outside is.
 
 use super::Blocker;
-use crate::api::condition::ConditionType::{IdentityReady, MailFromVerified};
+use crate::api::condition::ConditionType::IdentityReady;
 use crate::api::reason::Reason;
 use crate::observe::observation::Rivals;
 
@@ -27,7 +27,7 @@ pub fn refusal(domain: &str, rivals: &Rivals) -> Option<Blocker> {
     if rivals.mail_from_taken {
         let message = "Another SendingDomain has the same MAIL FROM domain, and SES wants exactly one MX there; set another \
                        spec.mailFrom.subdomain";
-        return Some(Blocker::new(MailFromVerified, Reason::MailFromConflict, message));
+        return Some(Blocker::new(IdentityReady, Reason::MailFromConflict, message));
     }
     None
 }

@@ -11,8 +11,8 @@ const MX_PRIORITY: u16 = 10;
 
 /// The records of the domain, in the order of status: DKIM, SPF, BounceMX, DMARC. The DKIM records need the tokens, so
 /// they are left out while there are not exactly three.
-pub fn wanted_records(spec: &SendingDomainSpec, identity: Option<&Identity>, region: &str) -> Vec<WantedRecord> {
-    let mut records = identity.map_or_else(Vec::new, |identity| dkim_records(&spec.domain, identity, region));
+pub fn wanted_records(spec: &SendingDomainSpec, identity: &Identity, region: &str) -> Vec<WantedRecord> {
+    let mut records = dkim_records(&spec.domain, identity, region);
     let mail_from = DnsName::new(spec.mail_from_domain());
     records.push(WantedRecord {
         purpose: RecordPurpose::Spf,

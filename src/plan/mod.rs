@@ -146,9 +146,8 @@ pub fn plan(subject: &Subject<'_>, seen: &Observation, now: Timestamp) -> Plan {
     }
     let mut plan = Plan::default();
     // Only an identity of ours may show its tokens and have its records written.
-    let ours = identity::plan_identity(subject, seen, &mut plan);
-    plan.wanted = desired::wanted_records(subject.spec, ours, subject.region);
-    if let Some(identity) = ours {
+    if let Some(identity) = identity::plan_identity(subject, seen, &mut plan) {
+        plan.wanted = desired::wanted_records(subject.spec, identity, subject.region);
         identity::plan_verification(subject, identity, seen, now, &mut plan);
         if let DnsProvider::Cloudflare(cloudflare) = subject.spec.dns_provider() {
             records::plan_records(subject, cloudflare, identity, seen, &mut plan);

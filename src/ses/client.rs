@@ -148,6 +148,20 @@ impl Client {
         Ok(())
     }
 
+    /// Adds `tags` to the identity, or gives them new values.
+    pub async fn add_tags(&self, account: &Account, name: &str, tags: &BTreeMap<String, String>) -> Result<(), Error> {
+        let arn = self.arn(account, name).await?;
+        let client = self.ready(account, "TagResource").await?;
+        client
+            .tag_resource()
+            .resource_arn(arn)
+            .set_tags(Some(tags.iter().map(|(key, value)| tag(key, value)).collect::<Result<_, _>>()?))
+            .send()
+            .await
+            .map_err(|e| Error::from_sdk("TagResource", &e))?;
+        Ok(())
+    }
+
     /// Switches DKIM signing on.
     pub async fn enable_signing(&self, account: &Account, name: &str) -> Result<(), Error> {
         let client = self.ready(account, "PutEmailIdentityDkimAttributes").await?;
@@ -196,22 +210,35 @@ impl Client {
         if let Some(client) = self.clients.lock().unwrap_or_else(PoisonError::into_inner).get(account) {
             return Ok(client.clone());
         }
-        let client = self.connect(account).await;
+        let client = aws_sdk_sesv2::Client::new(&self.config(account).await);
         self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(account.clone(), client.clone());
         Ok(client)
     }
 
-    async fn connect(&self, account: &Account) -> aws_sdk_sesv2::Client {
+    /// The ARN of an identity. Its account is that of the credentials, which STS tells without any permission.
+    /// Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>.
+    async fn arn(&self, account: &Account, name: &str) -> Result<String, Error> {
+        let sts = aws_sdk_sts::Client::new(&self.config(account).await);
+        let caller =
+            sts.get_caller_identity().send().await.map_err(|e| Error::from_sdk("sts:GetCallerIdentity", &e))?;
+        let partition = caller.arn().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws");
+        let id = caller.account().unwrap_or_default();
+        Ok(format!("arn:{partition}:ses:{}:{id}:identity/{name}", account.region))
+    }
+
+    async fn config(&self, account: &Account) -> SdkConfig {
         let config = self.base.to_builder().region(Region::new(account.region.clone())).build();
-        let Some(role) = &account.role else { return aws_sdk_sesv2::Client::new(&config) };
+        let Some(role) = &account.role else { return config };
         let provider = AssumeRoleProvider::builder(&role.arn)
             .external_id(&role.external_id)
             .session_name("sending-domain-operator")
             .configure(&config)
             .build()
             .await;
-        let assumed = config.into_builder().credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(provider)).build();
-        aws_sdk_sesv2::Client::new(&assumed)
+        config
+            .into_builder()
+            .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(provider))
+            .build()
     }
 }
 

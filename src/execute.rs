@@ -1,0 +1,107 @@
+//! Carries a plan out: one write after another, without choices. When a part of the work fails, its later writes are left
+//! out and the other parts go on.
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::reason::Reason;
+use crate::dns::cloudflare::{self, ApiToken, ZoneRecord};
+use crate::error::ErrorClass;
+use crate::observe::memory::Memory;
+use crate::observe::observation::Fault;
+use crate::plan::{Action, Step};
+use crate::ses;
+use crate::ses::client::Account;
+
+/// What came of a plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// The writes that succeeded.
+    pub done: Vec<Action>,
+    /// The parts of the work that failed.
+    pub faults: Vec<(Step, Fault)>,
+    /// True if nothing was tried, because of `--dry-run`.
+    pub dry_run: bool,
+}
+
+/// What a write needs.
+pub struct Ports<'a> {
+    /// SES.
+    pub ses: &'a ses::client::Client,
+    /// Whose identity.
+    pub account: &'a Account,
+    /// The name of the identity.
+    pub domain: &'a str,
+    /// Cloudflare.
+    pub cloudflare: &'a cloudflare::Client,
+    /// The token for it, if there is one.
+    pub token: Option<&'a ApiToken>,
+}
+
+/// Carries `actions` out, and brings `memory` up to what they changed.
+pub async fn execute(actions: &[Action], ports: &Ports<'_>, memory: &mut Memory, now: Timestamp) -> Outcome {
+    let mut outcome = Outcome::default();
+    for action in actions {
+        let step = action.step();
+        if outcome.faults.iter().any(|(failed, _)| *failed == step) {
+            continue;
+        }
+        match perform(action, ports, memory, now).await {
+            Ok(()) => outcome.done.push(action.clone()),
+            Err(fault) => outcome.faults.push((step, fault)),
+        }
+    }
+    outcome
+}
+
+async fn perform(action: &Action, ports: &Ports<'_>, memory: &mut Memory, now: Timestamp) -> Result<(), Fault> {
+    let (ses, account, domain) = (ports.ses, ports.account, ports.domain);
+    let written: Result<(), ses::error::Error> = match action {
+        Action::CreateIdentity(new) => ses.create(account, domain, new).await.map(|i| memory.identity_created(i, now)),
+        Action::AdoptIdentity { tags } => ses.add_tags(account, domain, tags).await.map(|()| memory.identity_changed()),
+        Action::EnableSigning => ses.enable_signing(account, domain).await.map(|()| memory.identity_changed()),
+        Action::RestartDkim => ses.restart_dkim(account, domain).await.map(|()| memory.identity_changed()),
+        Action::SetMailFrom { domain: mail_from, on_mx_failure } => ses
+            .set_mail_from(account, domain, mail_from, *on_mx_failure)
+            .await
+            .map(|()| memory.mail_from_set(mail_from, *on_mx_failure)),
+        Action::DeleteIdentity => ses.delete(account, domain).await.map(|()| memory.identity_deleted(now)),
+        Action::WriteRecords { zone, changes, .. } => {
+            let records = write_records(ports, zone, changes).await.inspect_err(|_| memory.zone_changed())?;
+            memory.records_written(changes, records, now);
+            Ok(())
+        }
+    };
+    written.map_err(|error| {
+        if matches!(error.kind, ses::error::Kind::AlreadyExists | ses::error::Kind::NotFound) {
+            memory.identity_changed();
+        }
+        // The write may have taken effect although its answer was lost.
+        if matches!(error.kind, ses::error::Kind::Unavailable | ses::error::Kind::Conflict) {
+            memory.identity_changed();
+        }
+        ses_fault(action, &error)
+    })
+}
+
+/// SES answers an unknown configuration set with the same code as an unknown identity.
+fn ses_fault(action: &Action, error: &ses::error::Error) -> Fault {
+    if let (Action::CreateIdentity(new), ses::error::Kind::NotFound) = (action, error.kind)
+        && let Some(name) = &new.configuration_set
+    {
+        let message = format!("SES has no configuration set named {name}; create it, or correct spec.ses.configurationSet");
+        return Fault { reason: Reason::ConfigurationSetNotFound, message, class: ErrorClass::Terminal };
+    }
+    Fault { reason: error.reason(), message: error.to_string(), class: error.class() }
+}
+
+async fn write_records(
+    ports: &Ports<'_>,
+    zone: &cloudflare::ZoneId,
+    changes: &[cloudflare::Change],
+) -> Result<Vec<ZoneRecord>, Fault> {
+    let Some(token) = ports.token else {
+        let message = "There is no API token to write the records with".to_owned();
+        return Err(Fault { reason: Reason::SecretNotFound, message, class: ErrorClass::Transient { retry_after: None } });
+    };
+    ports.cloudflare.batch(token, zone, changes).await.map_err(|e| crate::observe::zone::write_fault(&e))
+}

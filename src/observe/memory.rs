@@ -1,0 +1,278 @@
+//! What is remembered of one object between its passes, so that a pass reads only what may have changed: the last answers
+//! of SES and Cloudflare (brought up to date by what was written since), and the faults that stand. Losing it costs
+//! reads, never correctness.
+//!
+//! Pure.
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::observation::{Fault, Standing, ZoneView};
+use crate::api::v1alpha1::OnMxFailure;
+use crate::dns::cloudflare::{ApiToken, Change, ZoneRecord};
+use crate::plan::Step;
+use crate::ses::identity::{Identity, MailFrom, SesStatus};
+use crate::status::schedule::{Pace, hold};
+
+/// A value and when it was read.
+#[derive(Clone, Debug)]
+struct Read<T> {
+    value: T,
+    at: Timestamp,
+}
+
+/// A fault that stands until its time, or until what it depends on changes.
+#[derive(Clone, Debug)]
+struct Hold {
+    fault: Fault,
+    until: Timestamp,
+    cause: u64,
+}
+
+/// The memory of one object.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    identity: Option<Read<Option<Identity>>>,
+    identity_is_stale: bool,
+    /// Since when our own look-ups find every required record, and how often SES was read since.
+    found_since: Option<Timestamp>,
+    reads_since_found: u32,
+    zone: Option<Read<ZoneView>>,
+    zone_cause: u64,
+    zone_is_stale: bool,
+    /// How often the zone was read while DNS did not show what is in it.
+    zone_reads_unseen: u32,
+    token: Option<ApiToken>,
+    writes: BTreeMap<Step, Hold>,
+    reads: BTreeMap<Step, Hold>,
+    attempts: u32,
+    reconcile_at: Option<String>,
+    ending: bool,
+}
+
+impl Memory {
+    /// The identity as last read or written; `None` if it never was.
+    pub fn identity(&self) -> Option<&Option<Identity>> {
+        self.identity.as_ref().map(|read| &read.value)
+    }
+
+    /// The zone as last read or written.
+    pub fn zone(&self) -> Option<&ZoneView> {
+        self.zone.as_ref().map(|read| &read.value)
+    }
+
+    /// The last token, for clean-up after its Secret is gone.
+    pub fn token(&self) -> Option<&ApiToken> {
+        self.token.as_ref()
+    }
+
+    /// Keeps the token for clean-up.
+    pub fn keep_token(&mut self, token: &ApiToken) {
+        self.token = Some(token.clone());
+    }
+
+    /// True if SES shall be read. Reads follow what can have changed: soon after our own look-ups find everything, then
+    /// at doubling intervals; rarely while the records are missing or the object is settled.
+    pub fn identity_is_due(&self, ready: bool, now: Timestamp, pace: Pace) -> bool {
+        let Some(read) = &self.identity else { return true };
+        if self.identity_is_stale {
+            return true;
+        }
+        let (since, wait) = match self.found_since {
+            Some(found) if !ready => {
+                // After 1, 3, 7, … pending intervals, at most twenty apart.
+                let step = 2_u32.saturating_pow(self.reads_since_found.min(10)).min(20);
+                (read.at.max(found), pace.pending.saturating_mul(step).min(pace.verified.max(pace.pending)))
+            }
+            _ => (read.at, pace.verified),
+        };
+        elapsed(since, now) >= wait
+    }
+
+    /// Remembers a read of the identity.
+    pub fn identity_read(&mut self, identity: Option<Identity>, now: Timestamp) {
+        self.identity = Some(Read { value: identity, at: now });
+        self.identity_is_stale = false;
+        self.reads_since_found = self.reads_since_found.saturating_add(1);
+    }
+
+    /// SES has created the identity, and this is its answer.
+    pub fn identity_created(&mut self, identity: Identity, now: Timestamp) {
+        // Some answers come without tokens, which are handed out a moment later.
+        let incomplete = identity.dkim.tokens.is_empty();
+        self.identity_read(Some(identity), now);
+        self.identity_is_stale = incomplete;
+    }
+
+    /// SES has deleted the identity.
+    pub fn identity_deleted(&mut self, now: Timestamp) {
+        self.identity_read(None, now);
+    }
+
+    /// SES has taken the MAIL FROM domain, and is looking for its MX.
+    pub fn mail_from_set(&mut self, domain: &str, on_mx_failure: OnMxFailure) {
+        if let Some(Read { value: Some(identity), .. }) = &mut self.identity {
+            identity.mail_from =
+                Some(MailFrom { domain: domain.to_owned(), status: SesStatus::Pending, on_mx_failure });
+        }
+    }
+
+    /// The identity was changed in a way that only a read can tell.
+    pub fn identity_changed(&mut self) {
+        self.identity_is_stale = true;
+    }
+
+    /// True if Cloudflare shall be read. `cause` stands for the token and the zone that the spec names.
+    pub fn zone_is_due(&self, cause: u64, now: Timestamp, pace: Pace) -> bool {
+        let Some(read) = &self.zone else { return true };
+        if self.zone_is_stale || self.zone_cause != cause {
+            return true;
+        }
+        let wait = match self.found_since {
+            Some(_) => pace.verified,
+            // What is in the zone and not in DNS may have been removed again; or DNS is slow.
+            None => pace.pending.saturating_mul(10 << self.zone_reads_unseen.min(8)).min(pace.verified.max(pace.pending)),
+        };
+        elapsed(read.at, now) >= wait
+    }
+
+    /// Remembers a read of the zone.
+    pub fn zone_read(&mut self, view: ZoneView, cause: u64, now: Timestamp) {
+        self.zone = Some(Read { value: view, at: now });
+        self.zone_cause = cause;
+        self.zone_is_stale = false;
+        self.zone_reads_unseen = self.zone_reads_unseen.saturating_add(1);
+    }
+
+    /// Cloudflare has carried `changes` out, and `written` is its answer to those that are not deletes.
+    pub fn records_written(&mut self, changes: &[Change], written: Vec<ZoneRecord>, now: Timestamp) {
+        let expected = changes.iter().filter(|c| !matches!(c, Change::Delete { .. })).count();
+        let Some(read) = &mut self.zone else { return };
+        if written.len() != expected {
+            self.zone_is_stale = true;
+            return;
+        }
+        let gone = |id: &str| {
+            changes.iter().any(|c| matches!(c, Change::Delete { id: d } | Change::Update { id: d, .. } if d == id))
+        };
+        read.value.records.retain(|r| !gone(&r.id));
+        read.value.records.extend(written);
+        read.at = now;
+        self.zone_reads_unseen = 0;
+    }
+
+    /// The zone was, or may have been, changed in a way that only a read can tell.
+    pub fn zone_changed(&mut self) {
+        self.zone_is_stale = true;
+    }
+
+    /// True if the zone was read in the pass that began at `now`.
+    pub fn zone_was_read_at(&self, now: Timestamp) -> bool {
+        !self.zone_is_stale && self.zone.as_ref().is_some_and(|read| read.at == now)
+    }
+
+    /// Takes note of our own look-ups: whether SES can find every required record as far as they tell, and whether one
+    /// is proven missing or wrong, which is a reason to look at the zone at once.
+    pub fn looked_up(&mut self, can_be_found: bool, lost: bool, now: Timestamp) {
+        if can_be_found {
+            if self.found_since.is_none() {
+                self.found_since = Some(now);
+                self.reads_since_found = 0;
+            }
+            self.zone_reads_unseen = 0;
+        } else if lost {
+            if self.found_since.is_some() {
+                self.zone_is_stale = true;
+                self.identity_is_stale = true;
+            }
+            self.found_since = None;
+        }
+    }
+
+    /// Has everything read anew when the annotation `reconcile-at` has a value that it did not have before.
+    pub fn request(&mut self, reconcile_at: Option<&str>) {
+        if reconcile_at.is_some() && self.reconcile_at.as_deref() != reconcile_at {
+            self.reconcile_at = reconcile_at.map(str::to_owned);
+            self.refresh();
+        }
+    }
+
+    /// Has everything read anew, and every failed write tried again.
+    pub fn refresh(&mut self) {
+        self.identity_is_stale = true;
+        self.zone_is_stale = true;
+        self.writes.clear();
+        self.reads.clear();
+    }
+
+    /// Has everything read anew when the object is first seen deleted: only what carries our mark now is taken away.
+    pub fn begin_end(&mut self) {
+        if !self.ending {
+            self.ending = true;
+            self.refresh();
+        }
+    }
+
+    /// Lets go of the zone, for a spec that does not use one.
+    pub fn forget_zone(&mut self) {
+        self.zone = None;
+        self.reads.remove(&Step::Records);
+    }
+
+    /// The failed writes that are not due again. `cause` stands for what they depend on.
+    pub fn standing(&self, cause: u64, now: Timestamp) -> Standing {
+        let of = |step: Step| standing(&self.writes, step, cause, now);
+        Standing { identity: of(Step::Identity), mail_from: of(Step::MailFrom), records: of(Step::Records) }
+    }
+
+    /// A failed read that is not due again.
+    pub fn standing_read(&self, step: Step, cause: u64, now: Timestamp) -> Option<Fault> {
+        standing(&self.reads, step, cause, now)
+    }
+
+    /// Remembers a failed read.
+    pub fn read_failed(&mut self, step: Step, fault: Fault, cause: u64, now: Timestamp, pace: Pace) {
+        let hold = self.hold(fault, cause, now, pace);
+        self.reads.insert(step, hold);
+    }
+
+    /// Forgets a failed read after one that succeeded.
+    pub fn read_succeeded(&mut self, step: Step) {
+        self.reads.remove(&step);
+    }
+
+    /// Remembers the failed writes of a pass.
+    pub fn writes_failed(&mut self, faults: &[(Step, Fault)], cause: u64, now: Timestamp, pace: Pace) {
+        for (step, fault) in faults {
+            let hold = self.hold(fault.clone(), cause, now, pace);
+            self.writes.insert(*step, hold);
+        }
+    }
+
+    /// How many passes have failed in a row.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Counts a pass.
+    pub fn passed(&mut self, failed: bool) {
+        self.attempts = if failed { self.attempts.saturating_add(1) } else { 0 };
+    }
+
+    fn hold(&self, fault: Fault, cause: u64, now: Timestamp, pace: Pace) -> Hold {
+        let wait = hold(fault.class, self.attempts, pace);
+        let until = now.checked_add(wait).unwrap_or(Timestamp::MAX);
+        Hold { fault, until, cause }
+    }
+}
+
+fn standing(holds: &BTreeMap<Step, Hold>, step: Step, cause: u64, now: Timestamp) -> Option<Fault> {
+    holds.get(&step).filter(|h| h.cause == cause && now < h.until).map(|h| h.fault.clone())
+}
+
+fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
+}

@@ -1,0 +1,230 @@
+//! Reads the world for one pass, and only what may have changed since the last. Never writes.
+
+pub mod memory;
+pub mod observation;
+pub mod secret;
+pub mod zone;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use k8s_openapi::jiff::Timestamp;
+
+use self::memory::Memory;
+use self::observation::{Fault, Lookups, Observation, Observed, Rivals, ZoneView};
+use self::zone::Zones;
+use crate::api::v1alpha1::{CloudflareSpec, DnsProvider, RecordState, SecretKeyRef, SendingDomainSpec};
+use crate::dns::cloudflare::{self, ApiToken};
+use crate::dns::judge;
+use crate::dns::lookup::Resolver;
+use crate::dns::record::{DnsName, WantedRecord};
+use crate::plan::{Step, claims, desired};
+use crate::ses;
+use crate::ses::client::Account;
+use crate::status::schedule::Pace;
+
+/// Where the world is read.
+pub struct Sources<'a> {
+    /// The API server, for the Secret.
+    pub kube: &'a kube::Client,
+    /// SES.
+    pub ses: &'a ses::client::Client,
+    /// Cloudflare.
+    pub cloudflare: &'a cloudflare::Client,
+    /// The zones at Cloudflare, shared by all objects.
+    pub zones: &'a Zones,
+    /// DNS; `None` with `--dns-check off`.
+    pub resolver: Option<&'a Resolver>,
+}
+
+/// Whom the world is read for.
+pub struct Viewpoint<'a> {
+    /// The namespace of the object.
+    pub namespace: &'a str,
+    /// What the user wants.
+    pub spec: &'a SendingDomainSpec,
+    /// Whose identity.
+    pub account: &'a Account,
+    /// True if the object is Ready.
+    pub ready: bool,
+    /// The place that status remembers, for clean-up when the spec does not name it any more.
+    pub last_place: Option<CloudflareSpec>,
+    /// True if the object is being deleted: DNS does not matter any more.
+    pub deleted: bool,
+    /// The generation of the spec: a new one has failed writes tried again.
+    pub generation: i64,
+    /// How often to look.
+    pub pace: Pace,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// What was seen, and what the writes of the same pass need.
+pub struct Sight {
+    /// What was seen.
+    pub observation: Observation,
+    /// The token for Cloudflare. One snapshot for the whole pass.
+    pub token: Option<ApiToken>,
+    /// What failed writes depend on: when it changes, they are tried again.
+    pub cause: u64,
+}
+
+/// Reads the world for one object.
+pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut Memory, rivals: Rivals) -> Sight {
+    if !from.deleted && claims::refusal(&from.spec.domain, &rivals).is_some() {
+        // Whoever may not have the domain learns nothing about it.
+        return Sight { observation: nothing_seen(rivals), token: None, cause: 0 };
+    }
+    let identity = observe_identity(from, sources, memory).await;
+    let has_tokens = identity.known().and_then(Option::as_ref).is_some_and(|i| i.dkim.tokens.len() == ses::identity::DKIM_TOKENS);
+    let (token, zone, cause) = observe_zone(from, sources, memory, has_tokens).await;
+    let lookups = match (&identity, sources.resolver) {
+        (Observed::Known(Some(identity)), Some(resolver)) if !from.deleted => {
+            let wanted = desired::wanted_records(from.spec, identity, &from.account.region);
+            let lookups = look_up(resolver, &wanted).await;
+            note_lookups(&wanted, &lookups, memory, from.now);
+            lookups
+        }
+        // Nobody looks, so nothing keeps SES from finding the records.
+        (Observed::Known(Some(_)), None) => {
+            memory.looked_up(has_tokens, false, from.now);
+            Lookups::new()
+        }
+        _ => Lookups::new(),
+    };
+    let observation = Observation {
+        identity,
+        zone,
+        lookups,
+        dns_check: sources.resolver.is_some(),
+        rivals,
+        standing: memory.standing(cause, from.now),
+    };
+    Sight { observation, token, cause }
+}
+
+fn nothing_seen(rivals: Rivals) -> Observation {
+    Observation {
+        identity: Observed::NotConfigured,
+        zone: Observed::NotConfigured,
+        lookups: Lookups::new(),
+        dns_check: true,
+        rivals,
+        standing: observation::Standing::default(),
+    }
+}
+
+async fn observe_identity(
+    from: &Viewpoint<'_>,
+    sources: &Sources<'_>,
+    memory: &mut Memory,
+) -> Observed<Option<ses::identity::Identity>> {
+    let cause = hash(&(from.generation, from.account));
+    if memory.identity_is_due(from.ready, from.now, from.pace) && memory.standing_read(Step::Identity, cause, from.now).is_none() {
+        match sources.ses.get(from.account, &from.spec.domain).await {
+            Ok(identity) => {
+                memory.read_succeeded(Step::Identity);
+                memory.identity_read(identity, from.now);
+            }
+            Err(error) => {
+                let fault = Fault { reason: error.reason(), message: error.to_string(), class: error.class() };
+                memory.read_failed(Step::Identity, fault, cause, from.now, from.pace);
+            }
+        }
+    }
+    // An outage does not unmake what was read before it.
+    match (memory.identity(), memory.standing_read(Step::Identity, cause, from.now)) {
+        (Some(identity), _) => Observed::Known(identity.clone()),
+        (None, Some(fault)) => Observed::Unavailable(fault),
+        (None, None) => Observed::NotConfigured,
+    }
+}
+
+async fn observe_zone(
+    from: &Viewpoint<'_>,
+    sources: &Sources<'_>,
+    memory: &mut Memory,
+    has_tokens: bool,
+) -> (Option<ApiToken>, Observed<ZoneView>, u64) {
+    let spec = match (from.spec.dns_provider(), &from.last_place) {
+        (DnsProvider::Cloudflare(spec), _) => spec,
+        (DnsProvider::Manual | DnsProvider::ExternalDns(_), Some(place)) if from.deleted => place,
+        (DnsProvider::Manual | DnsProvider::ExternalDns(_), _) => {
+            memory.forget_zone();
+            return (None, Observed::NotConfigured, hash(&from.generation));
+        }
+    };
+    let token = match read_token(from, sources, &spec.api_token_secret_ref, memory).await {
+        Ok(token) => token,
+        Err(fault) => return (None, Observed::Unavailable(fault), hash(&from.generation)),
+    };
+    let place = hash(&(token.fingerprint(), &spec.zone_id));
+    let cause = hash(&(from.generation, place));
+    // Without the DKIM tokens there is nothing to compare with; what is read is then read in the pass that writes.
+    let due = (has_tokens || from.deleted) && memory.zone_is_due(place, from.now, from.pace);
+    if due && memory.standing_read(Step::Records, cause, from.now).is_none() {
+        let domain = DnsName::new(&from.spec.domain);
+        match sources.zones.view(sources.cloudflare, &token, spec, &domain, from.pace.pending).await {
+            Ok(view) => {
+                memory.read_succeeded(Step::Records);
+                memory.zone_read(view, place, from.now);
+            }
+            Err(fault) => memory.read_failed(Step::Records, fault, cause, from.now, from.pace),
+        }
+    }
+    let zone = match (memory.standing_read(Step::Records, cause, from.now), memory.zone()) {
+        (Some(fault), _) => Observed::Unavailable(fault),
+        (None, Some(view)) => Observed::Known(view.clone()),
+        (None, None) => Observed::NotConfigured,
+    };
+    (Some(token), zone, cause)
+}
+
+/// The token; for clean-up the last one serves when its Secret is gone.
+async fn read_token(
+    from: &Viewpoint<'_>,
+    sources: &Sources<'_>,
+    reference: &SecretKeyRef,
+    memory: &mut Memory,
+) -> Result<ApiToken, Fault> {
+    match secret::read(sources.kube, from.namespace, reference).await {
+        Ok(token) => {
+            memory.keep_token(&token);
+            Ok(token)
+        }
+        Err(fault) if from.deleted => memory.token().cloned().ok_or(fault),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// How many questions of one object are under way at once.
+const QUESTIONS: usize = 8;
+
+async fn look_up(resolver: &Resolver, wanted: &[WantedRecord]) -> Lookups {
+    stream::iter(wanted)
+        .map(|w| async move {
+            let key = (w.name.clone(), w.data.record_type());
+            let answer = resolver.ask(&key.0, key.1).await;
+            (key, answer)
+        })
+        .buffer_unordered(QUESTIONS)
+        .collect()
+        .await
+}
+
+fn note_lookups(wanted: &[WantedRecord], lookups: &Lookups, memory: &mut Memory, now: Timestamp) {
+    let complete = wanted.iter().filter(|w| w.required).count() > ses::identity::DKIM_TOKENS;
+    let wrong = |w: &WantedRecord| matches!(judge::judge(w, lookups).state, RecordState::Missing | RecordState::Incorrect);
+    let lost = wanted.iter().filter(|w| w.required).any(wrong);
+    memory.looked_up(complete && !lost, lost, now);
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The longest that one pass may read, before it is cut off and tried again.
+pub const PASS_TIMEOUT: Duration = Duration::from_mins(2);

@@ -1,0 +1,343 @@
+//! The conditions, each by an ordered chain of checks of which the first that fails gives the reason.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::{Report, was_ready};
+use crate::api::condition::ConditionType::{
+    DkimVerified, DnsVerified, IdentityReady, MailFromVerified, Ready, Reconciling, RecordsSynced, Stalled,
+};
+use crate::api::condition::{ConditionStatus, ConditionType, Verdict, find};
+use crate::api::reason::{Reason, ReasonClass};
+use crate::api::v1alpha1::{DnsProvider, Phase, RecordPurpose, RecordState, RecordStatus, SendingDomainStatus};
+use crate::observe::observation::{Fault, Observed};
+use crate::plan::Step;
+use crate::ses::identity::{DKIM_TOKENS, Identity, SesStatus};
+
+/// The conditions and the phase they make.
+pub struct Judged {
+    /// In the order of the status.
+    pub conditions: Vec<(ConditionType, Verdict)>,
+    /// The phase.
+    pub phase: Phase,
+}
+
+/// One condition on its way: `Ok` for True.
+type Check = Result<String, Unmet>;
+
+/// A condition that is not True.
+#[derive(Clone, Debug)]
+struct Unmet {
+    status: ConditionStatus,
+    reason: Reason,
+    message: String,
+}
+
+impl Unmet {
+    fn no(reason: Reason, message: impl Into<String>) -> Self {
+        Self { status: ConditionStatus::False, reason, message: message.into() }
+    }
+
+    fn unknown(reason: Reason, message: impl Into<String>) -> Self {
+        Self { status: ConditionStatus::Unknown, reason, message: message.into() }
+    }
+}
+
+/// Judges every condition. `status` holds the records and the verification of this pass already.
+pub fn judge(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &Report<'_>) -> Judged {
+    let failed = has_failed(status, report);
+    let mut checks: Vec<(ConditionType, Check, Reason)> =
+        vec![(IdentityReady, kept(old, IdentityReady, report, identity_ready(report)), Reason::Synced)];
+    if !matches!(report.subject.spec.dns_provider(), DnsProvider::Manual) {
+        checks.push((RecordsSynced, records_synced(report), Reason::Synced));
+    }
+    checks.push((DnsVerified, dns_verified(status, report), Reason::Verified));
+    checks.push((DkimVerified, kept(old, DkimVerified, report, dkim_verified(old, status, report)), Reason::Verified));
+    checks.push((MailFromVerified, kept(old, MailFromVerified, report, mail_from_verified(old, status, report)), Reason::Verified));
+    if failed {
+        checks.iter_mut().for_each(|(_, check, _)| give_up_waiting(check, status));
+    }
+
+    let needed = |t: &ConditionType| matches!(t, IdentityReady | DkimVerified | MailFromVerified);
+    let spf_is_wrong = status
+        .records
+        .iter()
+        .any(|r| r.purpose == RecordPurpose::Spf && matches!(r.state, RecordState::Missing | RecordState::Incorrect));
+    let met = !spf_is_wrong && checks.iter().all(|(t, check, _)| !needed(t) || check.is_ok());
+    let first = checks.iter().find_map(|(_, check, _)| check.as_ref().err().cloned());
+    let ready = match first {
+        _ if met => Ok(format!("{} is verified: mail can be sent", report.subject.spec.domain)),
+        Some(unmet) => Err(Unmet { status: ConditionStatus::False, ..unmet }),
+        None => Err(Unmet::no(Reason::Progressing, "The next step is under way")),
+    };
+    let phase = match &ready {
+        Ok(_) => Phase::Verified,
+        Err(_) if failed => Phase::Failed,
+        Err(_) => Phase::Pending,
+    };
+    let mut conditions = vec![(Ready, verdict(&ready, Reason::Verified))];
+    conditions.extend(checks.iter().map(|(t, check, reason)| (*t, verdict(check, *reason))));
+    if let Err(unmet) = &ready {
+        let stalled = failed || unmet.reason.class() == ReasonClass::Terminal;
+        let condition = if stalled { Stalled } else { Reconciling };
+        let verdict = Verdict {
+            status: ConditionStatus::True,
+            reason: unmet.reason.as_str(),
+            message: unmet.message.clone(),
+        };
+        conditions.push((condition, verdict));
+    }
+    Judged { conditions, phase }
+}
+
+/// Ready of an object that was suspended before it was ever reconciled.
+pub fn suspended_ready() -> (ConditionType, Verdict) {
+    let message = "Suspended before the first reconciliation; set spec.suspend to false to begin".to_owned();
+    (Ready, Verdict { status: ConditionStatus::False, reason: Reason::Suspended.as_str(), message })
+}
+
+/// The conditions of an object whose deletion cannot go on; the others stay as they were.
+pub fn cleanup_blocked(old: &[Condition], message: &str) -> Vec<(ConditionType, Verdict)> {
+    let reason = Reason::CleanupBlocked.as_str();
+    let blocked = |status| Verdict { status, reason, message: message.to_owned() };
+    let mut verdicts = vec![(Ready, blocked(ConditionStatus::False))];
+    for condition_type in [IdentityReady, RecordsSynced, DnsVerified, DkimVerified, MailFromVerified] {
+        verdicts.extend(find(old, condition_type).and_then(as_it_was).map(|v| (condition_type, v)));
+    }
+    verdicts.push((Reconciling, blocked(ConditionStatus::True)));
+    verdicts
+}
+
+fn as_it_was(condition: &Condition) -> Option<Verdict> {
+    let status = match condition.status.as_str() {
+        "True" => ConditionStatus::True,
+        "False" => ConditionStatus::False,
+        _ => ConditionStatus::Unknown,
+    };
+    let reason = Reason::ALL.iter().find(|r| r.as_str() == condition.reason)?;
+    Some(Verdict { status, reason: reason.as_str(), message: condition.message.clone() })
+}
+
+fn verdict(check: &Check, reason: Reason) -> Verdict {
+    match check {
+        Ok(message) => Verdict { status: ConditionStatus::True, reason: reason.as_str(), message: message.clone() },
+        Err(unmet) => {
+            Verdict { status: unmet.status, reason: unmet.reason.as_str(), message: unmet.message.clone() }
+        }
+    }
+}
+
+/// What SES said last stands while SES cannot be asked: an outage is no loss of verification.
+fn kept(old: &SendingDomainStatus, condition_type: ConditionType, report: &Report<'_>, check: Check) -> Check {
+    match (report.identity_is_unavailable(), find(&old.conditions, condition_type)) {
+        (true, Some(condition)) if condition.status == "True" && was_ready(old) => Ok(condition.message.clone()),
+        _ => check,
+    }
+}
+
+/// Once failed, nobody waits any more: what is still missing is what has to be mended.
+fn give_up_waiting(check: &mut Check, status: &SendingDomainStatus) {
+    let Err(unmet) = check else { return };
+    if matches!(unmet.reason, Reason::WaitingForDNS | Reason::WaitingForSES) {
+        let since = status.verification.as_ref().map_or_else(String::new, |v| format!(" (begun {})", v.started_at.0));
+        unmet.reason = Reason::VerificationFailed;
+        unmet.message = format!(
+            "Verification failed{since}; it begins again by itself once DNS is right. {}",
+            unmet.message
+        );
+    }
+}
+
+/// SES has given up, or a first verification has passed its deadline.
+fn has_failed(status: &SendingDomainStatus, report: &Report<'_>) -> bool {
+    let overdue = status
+        .verification
+        .as_ref()
+        .is_some_and(|v| v.verified_at.is_none() && report.now >= v.deadline.0);
+    report.identity().is_some_and(Identity::has_failed) || overdue
+}
+
+fn blocker(report: &Report<'_>, condition: ConditionType) -> Option<Unmet> {
+    let found = report.plan.blockers.iter().find(|b| b.condition == condition)?;
+    Some(Unmet::no(found.reason, found.message.clone()))
+}
+
+fn fault_of(report: &Report<'_>, step: Step) -> Option<Unmet> {
+    let (_, fault) = report.outcome.faults.iter().find(|(s, _)| *s == step)?;
+    Some(unmet_by(fault))
+}
+
+fn unmet_by(fault: &Fault) -> Unmet {
+    Unmet::no(fault.reason, fault.message.clone())
+}
+
+fn under_way(report: &Report<'_>, step: Step) -> Option<Unmet> {
+    let mut actions = report.plan.actions.iter().filter(|a| a.step() == step);
+    let action = actions.next()?;
+    if report.outcome.dry_run {
+        return Some(Unmet::no(Reason::DryRun, format!("The operator runs with --dry-run and would {action}")));
+    }
+    Some(Unmet::no(Reason::Progressing, format!("Under way: {action}")))
+}
+
+fn identity_ready(report: &Report<'_>) -> Check {
+    if let Observed::Unavailable(fault) = &report.seen.identity {
+        return Err(Unmet { status: ConditionStatus::Unknown, ..unmet_by(fault) });
+    }
+    let unmet = fault_of(report, Step::Identity)
+        .or_else(|| blocker(report, IdentityReady))
+        .or_else(|| under_way(report, Step::Identity));
+    match (unmet, report.identity()) {
+        (Some(unmet), _) => Err(unmet),
+        (None, Some(identity)) if identity.dkim.tokens.len() == DKIM_TOKENS => {
+            Ok(format!("SES has the identity in {}", report.subject.region))
+        }
+        (None, _) => Err(Unmet::no(Reason::Progressing, "The identity is being made")),
+    }
+}
+
+fn records_synced(report: &Report<'_>) -> Check {
+    if let DnsProvider::ExternalDns(_) = report.subject.spec.dns_provider() {
+        let message = "This version does not write DNSEndpoint objects; add the records of .status.records by hand, or use \
+                       spec.dns.cloudflare";
+        return Err(Unmet::no(Reason::ExternalDNSUnavailable, message));
+    }
+    let unmet = fault_of(report, Step::Records)
+        .or_else(|| report.seen.zone.fault().map(unmet_by))
+        .or_else(|| blocker(report, RecordsSynced))
+        .or_else(|| under_way(report, Step::Records));
+    match (unmet, report.identity()) {
+        (Some(unmet), _) => Err(unmet),
+        (None, Some(identity)) if identity.dkim.tokens.len() == DKIM_TOKENS => {
+            let zone = report.seen.zone.known().map_or_else(String::new, |v| format!(" {}", v.zone.name));
+            Ok(format!("All records are in the Cloudflare zone{zone}"))
+        }
+        (None, _) => Err(Unmet::no(Reason::WaitingForSES, "The records are written when SES has handed out its DKIM tokens")),
+    }
+}
+
+fn dns_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Check {
+    if !report.seen.dns_check {
+        return Err(Unmet::unknown(Reason::CheckDisabled, "Look-ups are switched off by --dns-check off"));
+    }
+    let required: Vec<&RecordStatus> = status.records.iter().filter(|r| r.required).collect();
+    if required.iter().filter(|r| r.purpose == RecordPurpose::Dkim).count() != DKIM_TOKENS {
+        return Err(Unmet::unknown(Reason::WaitingForSES, "The records are known when SES has handed out its DKIM tokens"));
+    }
+    let wrong: Vec<&RecordStatus> =
+        required.iter().copied().filter(|r| matches!(r.state, RecordState::Missing | RecordState::Incorrect)).collect();
+    if let Some(first) = wrong.first() {
+        return Err(Unmet::no(Reason::WaitingForDNS, waiting_for_dns(first, wrong.len(), required.len())));
+    }
+    match required.iter().find(|r| r.state == RecordState::Unknown) {
+        Some(unknown) => {
+            let why = unknown.message.as_deref().unwrap_or("it was not looked up yet");
+            Err(Unmet::unknown(Reason::WaitingForDNS, format!("{} {}: {why}", unknown.record_type, unknown.name)))
+        }
+        None => Ok(format!("All {} required records are in DNS", required.len())),
+    }
+}
+
+fn waiting_for_dns(first: &RecordStatus, wrong: usize, required: usize) -> String {
+    let advice = first.message.as_deref().unwrap_or("see .status.records");
+    let state = match first.state {
+        RecordState::Incorrect => "is not right",
+        RecordState::Missing | RecordState::Found | RecordState::Unknown => "is missing",
+    };
+    format!(
+        "{wrong} of {required} required records are not right in DNS yet (new records usually take 15 to 30 minutes, at most \
+         48 hours). {} {} {state}: {advice}",
+        first.record_type, first.name
+    )
+}
+
+/// Where a part of the verification stands, in the words that DKIM and MAIL FROM share.
+fn awaited(part: &str, state: Option<&SesStatus>, was_true: bool, records_found: bool, refused: bool) -> Unmet {
+    match state {
+        Some(SesStatus::Failed) if refused => Unmet::no(
+            Reason::RearmRefused,
+            format!(
+                "SES still says FAILED for {part}, although DNS is right and SES was asked to look again; open a case with AWS, \
+                 or set the annotation sendingdomain.dev/recreate-at for fresh DKIM tokens"
+            ),
+        ),
+        Some(SesStatus::Failed) => Unmet::no(
+            Reason::VerificationFailed,
+            format!("SES has given up looking for the {part} records; it is asked to look again once DNS is right"),
+        ),
+        Some(SesStatus::TemporaryFailure) if was_true => Unmet::no(
+            Reason::VerificationLost,
+            format!("SES does not find the {part} records any more and stops sending if they stay away; restore them in DNS"),
+        ),
+        _ if !records_found => {
+            Unmet::no(Reason::WaitingForDNS, format!("SES verifies {part} once its records are in DNS; see .status.records"))
+        }
+        _ => Unmet::no(
+            Reason::WaitingForSES,
+            format!("The {part} records are in DNS; SES looks by itself, usually within 15 to 30 minutes, at most 72 hours"),
+        ),
+    }
+}
+
+fn found(status: &SendingDomainStatus, purpose: RecordPurpose) -> bool {
+    status.records.iter().filter(|r| r.purpose == purpose).all(|r| r.state != RecordState::Missing && r.state != RecordState::Incorrect)
+}
+
+fn lost(old: &SendingDomainStatus, condition_type: ConditionType) -> bool {
+    find(&old.conditions, condition_type)
+        .is_some_and(|c| c.status == "True" || c.reason == Reason::VerificationLost.as_str())
+        || old.verification.as_ref().is_some_and(|v| v.verified_at.is_some())
+}
+
+/// A re-arm that SES has not taken within an hour, DNS being right.
+fn rearm_was_refused(status: &SendingDomainStatus, report: &Report<'_>) -> bool {
+    status.verification.as_ref().is_some_and(|v| {
+        let waited = report.now.duration_since(v.started_at.0).as_hours() >= 1;
+        (v.rearms == 1 && waited) || v.rearms > 1
+    }) && crate::dns::judge::all_found(&report.plan.wanted, &report.seen.lookups)
+}
+
+fn dkim_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &Report<'_>) -> Check {
+    let Some(identity) = report.identity() else {
+        return Err(without_identity(report));
+    };
+    if identity.is_dkim_verified() {
+        return Ok("SES has verified the domain by DKIM".to_owned());
+    }
+    let state = match &identity.verification {
+        Some(SesStatus::Success) | None => Some(&identity.dkim.status),
+        other => other.as_ref(),
+    };
+    let state = if identity.dkim.status == SesStatus::Failed { Some(&identity.dkim.status) } else { state };
+    if state == Some(&SesStatus::Success) && !identity.dkim.signing_enabled {
+        return Err(Unmet::no(Reason::Progressing, "DKIM signing is switched off at SES; it is being switched on"));
+    }
+    let refused = rearm_was_refused(status, report);
+    Err(awaited("DKIM", state, lost(old, DkimVerified), found(status, RecordPurpose::Dkim), refused))
+}
+
+fn mail_from_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &Report<'_>) -> Check {
+    let Some(identity) = report.identity() else {
+        return Err(without_identity(report));
+    };
+    let domain = report.subject.spec.mail_from_domain();
+    if identity.is_mail_from_verified(&domain) {
+        return Ok(format!("SES has verified the MAIL FROM domain {domain}"));
+    }
+    let unmet = fault_of(report, Step::MailFrom)
+        .or_else(|| blocker(report, MailFromVerified))
+        .or_else(|| under_way(report, Step::MailFrom));
+    if let Some(unmet) = unmet {
+        return Err(unmet);
+    }
+    let state = identity.mail_from.as_ref().map(|m| &m.status);
+    let refused = rearm_was_refused(status, report);
+    let records = found(status, RecordPurpose::BounceMx);
+    Err(awaited("MAIL FROM", state, lost(old, MailFromVerified), records, refused))
+}
+
+fn without_identity(report: &Report<'_>) -> Unmet {
+    match identity_ready(report) {
+        Err(unmet) => Unmet { status: ConditionStatus::Unknown, ..unmet },
+        Ok(_) => Unmet::unknown(Reason::Progressing, "The identity is being made"),
+    }
+}

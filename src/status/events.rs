@@ -1,0 +1,91 @@
+//! The events of a pass: one for each thing that was done and for each turn of a condition, none while nothing changes.
+
+use super::was_ready;
+use crate::api::condition::{ConditionType, find};
+use crate::api::reason::{Reason, ReasonClass};
+use crate::api::v1alpha1::SendingDomainStatus;
+use crate::dns::cloudflare::Change;
+use crate::execute::Outcome;
+use crate::plan::Action;
+
+/// An event to report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// True for what somebody should look at.
+    pub warning: bool,
+    /// CamelCase.
+    pub reason: &'static str,
+    /// What the operator was doing, CamelCase.
+    pub action: &'static str,
+    /// One sentence.
+    pub message: String,
+}
+
+/// The events between two states of an object.
+pub fn between(old: &SendingDomainStatus, new: &SendingDomainStatus, outcome: &Outcome) -> Vec<Note> {
+    let mut notes: Vec<Note> = outcome.done.iter().map(done).collect();
+    notes.extend(ready_turned(old, new));
+    notes.extend(sync_broke(old, new));
+    notes
+}
+
+fn done(action: &Action) -> Note {
+    let (reason, verb, message) = match action {
+        Action::CreateIdentity(_) => ("IdentityCreated", "CreateIdentity", "Created the SES identity".to_owned()),
+        Action::AdoptIdentity { .. } => ("IdentityAdopted", "AdoptIdentity", "Adopted the SES identity".to_owned()),
+        Action::EnableSigning => ("SigningEnabled", "EnableSigning", "Switched DKIM signing on at SES".to_owned()),
+        Action::RestartDkim => ("VerificationRearmed", "RestartDkim", "Asked SES to look for the DKIM records again".to_owned()),
+        Action::SetMailFrom { domain, .. } => {
+            ("MailFromSet", "SetMailFrom", format!("Set the MAIL FROM domain {domain} at SES"))
+        }
+        Action::DeleteIdentity => ("IdentityDeleted", "DeleteIdentity", "Deleted the SES identity".to_owned()),
+        Action::WriteRecords { zone_name, changes, .. } => {
+            let count = |matches: fn(&Change) -> bool| changes.iter().filter(|c| matches(c)).count();
+            let message = format!(
+                "Wrote to the Cloudflare zone {zone_name}: {} created, {} corrected, {} removed",
+                count(|c| matches!(c, Change::Create(_))),
+                count(|c| matches!(c, Change::Update { .. })),
+                count(|c| matches!(c, Change::Delete { .. })),
+            );
+            ("RecordsWritten", "WriteRecords", message)
+        }
+    };
+    Note { warning: false, reason, action: verb, message }
+}
+
+/// Ready became True, or is not True for another reason than before.
+fn ready_turned(old: &SendingDomainStatus, new: &SendingDomainStatus) -> Option<Note> {
+    let ready = find(&new.conditions, ConditionType::Ready)?;
+    let before = find(&old.conditions, ConditionType::Ready);
+    if before.is_some_and(|b| b.status == ready.status && b.reason == ready.reason) {
+        return None;
+    }
+    let reason = *Reason::ALL.iter().find(|r| r.as_str() == ready.reason)?;
+    let lost = was_ready(old) && ready.status != "True";
+    let warning = lost || reason.class() == ReasonClass::Terminal;
+    // Waiting for the usual things is no news; the condition says it.
+    let routine = matches!(reason, Reason::Progressing | Reason::DryRun | Reason::WaitingForSES | Reason::WaitingForSESBudget);
+    (warning || !routine).then(|| Note {
+        warning,
+        reason: reason.as_str(),
+        action: "Verify",
+        message: ready.message.clone(),
+    })
+}
+
+/// A fault at the provider that does not stop a verified domain from sending is told here, since Ready stays.
+fn sync_broke(old: &SendingDomainStatus, new: &SendingDomainStatus) -> Option<Note> {
+    if !was_ready(new) {
+        return None;
+    }
+    let synced = find(&new.conditions, ConditionType::RecordsSynced).filter(|c| c.status != "True")?;
+    let before = find(&old.conditions, ConditionType::RecordsSynced);
+    if before.is_some_and(|b| b.status == synced.status && b.reason == synced.reason) {
+        return None;
+    }
+    let reason = *Reason::ALL.iter().find(|r| r.as_str() == synced.reason)?;
+    if matches!(reason, Reason::Progressing | Reason::DryRun) {
+        return None;
+    }
+    Some(Note { warning: true, reason: reason.as_str(), action: "SyncRecords", message: synced.message.clone() })
+}

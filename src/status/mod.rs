@@ -1,0 +1,232 @@
+//! What to tell the user: a plain function of the old status, of what was seen, planned and done, and of the time.
+//!
+//! Pure.
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
+
+pub mod conditions;
+pub mod events;
+pub mod schedule;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use crate::api::condition::{ConditionType, is_true, truncated};
+use crate::api::v1alpha1::{
+    DnsProvider, DnsProviderName, DnsStatus, IdentityStatus, Phase, Recommendation, RecordState, RecordStatus,
+    SendingDomainStatus, VerificationStatus,
+};
+use crate::dns::judge;
+use crate::dns::record::WantedRecord;
+use crate::execute::Outcome;
+use crate::observe::observation::{Observation, Observed};
+use crate::ownership::Ownership;
+use crate::plan::{Action, Plan, Subject};
+use crate::ses::identity::{DKIM_TOKENS, Identity};
+
+/// Everything that a status is made from.
+#[derive(Clone, Copy)]
+pub struct Report<'a> {
+    /// The object and the settings that concern it.
+    pub subject: &'a Subject<'a>,
+    /// The generation of the spec that was acted on.
+    pub generation: i64,
+    /// The annotation `reconcile-at`.
+    pub reconcile_at: Option<&'a str>,
+    /// What was seen.
+    pub seen: &'a Observation,
+    /// What was planned.
+    pub plan: &'a Plan,
+    /// What was done.
+    pub outcome: &'a Outcome,
+    /// `spec.verificationTimeout`.
+    pub timeout: SignedDuration,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl<'a> Report<'a> {
+    /// The identity, if it is ours: nothing of another's is ever shown.
+    fn identity(&self) -> Option<&'a Identity> {
+        let identity = self.seen.identity.known()?.as_ref()?;
+        matches!(self.subject.mark.ownership(&identity.tags), Ownership::Ours(_)).then_some(identity)
+    }
+
+    /// True if SES could not be asked, so that the last answer stands.
+    fn identity_is_unavailable(&self) -> bool {
+        matches!(self.seen.identity, Observed::Unavailable(_))
+    }
+}
+
+/// The new status. What could not be read keeps its last verdict.
+pub fn compute(old: &SendingDomainStatus, report: &Report<'_>) -> SendingDomainStatus {
+    let mut status = SendingDomainStatus {
+        observed_generation: report.generation,
+        phase: None,
+        records_found: old.records_found.clone(),
+        conditions: old.conditions.clone(),
+        identity: old.identity.clone(),
+        dns: Some(dns_status(old, report)),
+        records: old.records.clone(),
+        verification: old.verification.clone(),
+        recommendations: recommendations(report),
+        last_handled_reconcile_at: report.reconcile_at.map(|v| v.chars().take(256).collect()),
+    };
+    if !report.identity_is_unavailable() {
+        status.identity = report.identity().map(|identity| identity_status(identity, report));
+        status.records = report.plan.wanted.iter().map(|w| record_status(w, report.seen)).collect();
+        status.records_found = records_found(&status.records, report);
+        status.verification = verification(old, report);
+    }
+    let judged = conditions::judge(old, &status, report);
+    status.conditions = crate::api::condition::merge(&old.conditions, &judged.conditions, report.generation, report.now);
+    status.phase = Some(judged.phase);
+    if let Some(verification) = &mut status.verification
+        && judged.phase == Phase::Verified
+    {
+        verification.verified_at.get_or_insert(Time(report.now));
+        verification.rearms = 0;
+    }
+    status
+}
+
+/// The status of a suspended object: it follows the generation, an existing Ready stays, and nothing is under way.
+pub fn suspended(old: &SendingDomainStatus, generation: i64, now: Timestamp) -> SendingDomainStatus {
+    let mut status = SendingDomainStatus { observed_generation: generation, ..old.clone() };
+    if crate::api::condition::find(&old.conditions, ConditionType::Ready).is_none() {
+        status.conditions =
+            crate::api::condition::merge(&old.conditions, &[conditions::suspended_ready()], generation, now);
+        return status;
+    }
+    let under_way = [ConditionType::Reconciling, ConditionType::Stalled];
+    status.conditions.retain(|c| under_way.iter().all(|t| t.as_str() != c.type_));
+    for condition in &mut status.conditions {
+        if ConditionType::ALL.iter().any(|t| t.as_str() == condition.type_) {
+            condition.observed_generation = Some(generation);
+        }
+    }
+    status
+}
+
+/// The status of an object whose deletion cannot go on.
+pub fn cleanup_blocked(
+    old: &SendingDomainStatus,
+    generation: i64,
+    message: &str,
+    now: Timestamp,
+) -> SendingDomainStatus {
+    let verdicts = conditions::cleanup_blocked(&old.conditions, message);
+    SendingDomainStatus {
+        observed_generation: generation,
+        phase: Some(Phase::Pending),
+        conditions: crate::api::condition::merge(&old.conditions, &verdicts, generation, now),
+        ..old.clone()
+    }
+}
+
+fn identity_status(identity: &Identity, report: &Report<'_>) -> IdentityStatus {
+    let origin = match report.subject.mark.ownership(&identity.tags) {
+        Ownership::Ours(origin) => Some(origin),
+        Ownership::Foreign | Ownership::Unmarked => None,
+    };
+    let text = |value: &str| value.chars().take(64).collect::<String>();
+    IdentityStatus {
+        region: Some(report.subject.region.to_owned()),
+        origin,
+        dkim_tokens: identity.dkim.tokens.clone(),
+        dkim_signing_hosted_zone: (!identity.dkim.tokens.is_empty())
+            .then(|| identity.dkim_hosted_zone(report.subject.region)),
+        verification_status: identity.verification.as_ref().map(|s| text(s.as_str())),
+        dkim_status: Some(text(identity.dkim.status.as_str())),
+        mail_from_status: identity.mail_from.as_ref().map(|m| text(m.status.as_str())),
+        error: identity.error.as_deref().map(text),
+        mail_from_domain: identity.mail_from.as_ref().map(|m| m.domain.clone()),
+        sending_enabled: Some(identity.verified_for_sending),
+    }
+}
+
+fn dns_status(old: &SendingDomainStatus, report: &Report<'_>) -> DnsStatus {
+    let provider = match report.subject.spec.dns_provider() {
+        DnsProvider::Manual => DnsProviderName::Manual,
+        DnsProvider::ExternalDns(_) => DnsProviderName::ExternalDns,
+        DnsProvider::Cloudflare(_) => DnsProviderName::Cloudflare,
+    };
+    // The last place stays as a hint for clean-up while it cannot be read.
+    let last = old.dns.clone().filter(|d| d.provider == provider);
+    let mut status = last.unwrap_or(DnsStatus { provider, zone_name: None, zone_id: None, secret_name: None, secret_key: None });
+    if let (DnsProvider::Cloudflare(cloudflare), Some(view)) = (report.subject.spec.dns_provider(), report.seen.zone.known()) {
+        status.zone_name = Some(view.zone.name.to_string());
+        status.zone_id = Some(view.zone.id.to_string());
+        status.secret_name = Some(cloudflare.api_token_secret_ref.name.clone());
+        status.secret_key = Some(cloudflare.api_token_secret_ref.key.clone());
+    }
+    status
+}
+
+fn record_status(wanted: &WantedRecord, seen: &Observation) -> RecordStatus {
+    let judgement = judge::judge(wanted, &seen.lookups);
+    RecordStatus {
+        purpose: wanted.purpose,
+        record_type: wanted.data.record_type().as_str().to_owned(),
+        name: wanted.name.to_string(),
+        value: wanted.data.value().to_owned(),
+        priority: wanted.data.priority().map(i32::from),
+        required: wanted.required,
+        state: judgement.state,
+        cause: None,
+        observed: judgement.observed,
+        message: judgement.message.map(|m| truncated(&m, 1000)),
+    }
+}
+
+fn records_found(records: &[RecordStatus], report: &Report<'_>) -> Option<String> {
+    let identity = report.identity()?;
+    if identity.dkim.tokens.len() != DKIM_TOKENS {
+        return None;
+    }
+    let required: Vec<&RecordStatus> = records.iter().filter(|r| r.required).collect();
+    let found = required.iter().filter(|r| r.state == RecordState::Found).count();
+    Some(format!("{found}/{}", required.len()))
+}
+
+/// The clock starts with the identity, and starts again when SES is asked to look again and when the tokens change.
+fn verification(old: &SendingDomainStatus, report: &Report<'_>) -> Option<VerificationStatus> {
+    let identity = report.identity()?;
+    let deadline = |start: Timestamp| Time(start.checked_add(report.timeout).unwrap_or(Timestamp::MAX));
+    let fresh = |rearms| VerificationStatus {
+        started_at: Time(report.now),
+        deadline: deadline(report.now),
+        verified_at: None,
+        rearms,
+    };
+    let Some(last) = &old.verification else { return Some(fresh(0)) };
+    let known_tokens = old.identity.as_ref().map_or(&[][..], |i| i.dkim_tokens.as_slice());
+    if !known_tokens.is_empty() && !identity.dkim.tokens.is_empty() && known_tokens != identity.dkim.tokens {
+        return Some(fresh(0));
+    }
+    let rearmed = identity.has_failed()
+        && report.outcome.done.iter().any(|a| matches!(a, Action::RestartDkim | Action::SetMailFrom { .. }));
+    if rearmed {
+        return Some(fresh(last.rearms.saturating_add(1)));
+    }
+    Some(VerificationStatus { deadline: deadline(last.started_at.0), ..last.clone() })
+}
+
+fn recommendations(report: &Report<'_>) -> Vec<Recommendation> {
+    let domain = report.subject.spec.domain.as_bytes();
+    let is_root = psl::domain(domain).is_some_and(|root| root.as_bytes() == domain);
+    if !is_root || report.identity().is_none() {
+        return Vec::new();
+    }
+    vec![Recommendation {
+        code: "UseSubdomain".to_owned(),
+        message: format!(
+            "Mail from a subdomain such as mail.{0} keeps the reputation of {0} apart from that of its applications",
+            report.subject.spec.domain
+        ),
+    }]
+}
+
+/// True if the object was Ready before.
+pub fn was_ready(old: &SendingDomainStatus) -> bool {
+    is_true(&old.conditions, ConditionType::Ready)
+}
