@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// IPv4 networks that are not on the public internet, as (network, prefix length). From the IANA special-purpose
 /// registry, and one address that is public in form only.
 const PRIVATE_V4: [(Ipv4Addr, u32); 18] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),        // this network
+    (Ipv4Addr::UNSPECIFIED, 8),            // this network
     (Ipv4Addr::new(10, 0, 0, 0), 8),       // private
     (Ipv4Addr::new(100, 64, 0, 0), 10),    // CGNAT, also pods and metadata (100.100.100.200) at some clouds
     (Ipv4Addr::new(127, 0, 0, 0), 8),      // loopback

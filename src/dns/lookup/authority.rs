@@ -82,7 +82,8 @@ impl Resolver {
             return Polled::Unreached(LookupError::new(LookupErrorKind::PrivateServers));
         }
         let started = Instant::now();
-        let mut patience = deadline;
+        // Each report keeps the deadline itself, and knows more about what happened until then than "too late".
+        let mut patience = deadline + STRAGGLERS;
         let mut missing: Vec<Name> = targets.iter().map(|server| server.name.clone()).collect();
         let mut running: FuturesUnordered<_> = targets
             .iter()

@@ -376,3 +376,6 @@ fn negative_ttl(reply: &Message, question: &Question) -> Option<Duration> {
     let seconds = record.ttl.min(soa.minimum).min(MAX_NEGATIVE_TTL);
     Some(Duration::from_secs(u64::from(seconds)))
 }
+
+#[cfg(test)]
+mod tests;
