@@ -1,3 +1,4 @@
 //! Everything about DNS: the record model, what the world sees, and where records can be written.
 
+pub mod cloudflare;
 pub mod record;

@@ -1,0 +1,19 @@
+//! The Cloudflare API v4 adapter: reads zones and records and writes records. It takes no decision about ownership or
+//! conflict; whoever calls it does.
+//!
+//! ```text
+//! client ── budget (one per token) ── headers (Retry-After, Ratelimit, cf-ray)
+//!    │
+//!    ├── paging (all pages or an error)
+//!    └── wire (JSON) ── txt (quoting) ── model ── zone (which zone serves a domain)
+//! ```
+//!
+//! Why plain reqwest and not the vendor's crate: `docs/adr/0001-cloudflare-over-reqwest.md`.
+
+mod base_url;
+mod token;
+mod txt;
+
+pub use base_url::{BaseUrl, BaseUrlError};
+pub use token::{ApiToken, Fingerprint, TokenError};
+pub use txt::{from_content, to_content};
