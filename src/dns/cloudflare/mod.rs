@@ -11,9 +11,16 @@
 //! Why plain reqwest and not the vendor's crate: `docs/adr/0001-cloudflare-over-reqwest.md`.
 
 mod base_url;
+mod model;
 mod token;
 mod txt;
+mod zone;
 
 pub use base_url::{BaseUrl, BaseUrlError};
+pub use model::{
+    AUTOMATIC_TTL, Change, MAX_BATCH, MAX_COMMENT, NewRecord, Zone, ZoneId, ZoneIdError, ZoneRecord, ZoneStatus,
+    ZoneType,
+};
 pub use token::{ApiToken, Fingerprint, TokenError};
 pub use txt::{from_content, to_content};
+pub use zone::{ZonePick, pick_zone};
