@@ -10,13 +10,22 @@
 //!
 //! Why plain reqwest and not the vendor's crate: `docs/adr/0001-cloudflare-over-reqwest.md`.
 
+mod answer;
 mod base_url;
+mod budget;
+mod client;
+mod error;
+mod headers;
 mod model;
+mod paging;
 mod token;
 mod txt;
+mod wire;
 mod zone;
 
 pub use base_url::{BaseUrl, BaseUrlError};
+pub use client::{BuildError, Client, Settings};
+pub use error::{Error, Kind, Operation};
 pub use model::{
     AUTOMATIC_TTL, Change, MAX_BATCH, MAX_COMMENT, NewRecord, Zone, ZoneId, ZoneIdError, ZoneRecord, ZoneStatus,
     ZoneType,
