@@ -1,4 +1,6 @@
 //! Everything about DNS: the record model, what the world sees, and where records can be written.
 
+pub mod cloudflare;
+pub mod judge;
 pub mod lookup;
 pub mod record;

@@ -1,0 +1,206 @@
+//! How much may be asked. One limiter per token, since Cloudflare counts 1,200 requests per 5 minutes per user or token
+//! (developers.cloudflare.com/fundamentals/api/reference/limits) and blocks everything once that is passed; and beside
+//! it an instant before which nothing is sent, fed by what Cloudflare's headers say.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use super::token::Fingerprint;
+
+/// The window that Cloudflare counts in.
+const WINDOW: Duration = Duration::from_mins(5);
+
+/// The limiters of all tokens in use.
+pub(super) struct Budget {
+    quota: Quota,
+    max_wait: Duration,
+    principals: Mutex<Principals>,
+}
+
+struct Principals {
+    by_token: HashMap<Fingerprint, Arc<Principal>>,
+    swept: Instant,
+}
+
+struct Principal {
+    limiter: DefaultDirectRateLimiter,
+    times: Mutex<Times>,
+}
+
+struct Times {
+    used: Instant,
+    not_before: Instant,
+}
+
+impl Budget {
+    /// A budget of `requests` per 5 minutes and token (at least 1). A quarter may be used at once, the rest comes back
+    /// evenly, so that no window of 5 minutes ever holds more than `requests` (2 where 1 is asked for). A caller is
+    /// held up for at most `max_wait`.
+    pub(super) fn new(requests: u32, max_wait: Duration) -> Self {
+        let at_least_one = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+        let burst = at_least_one(requests / 4);
+        let steady = at_least_one(requests.saturating_sub(burst.get()));
+        let every = WINDOW / steady.get();
+        // `with_period` knows no quota for a period of zero, which 5 minutes and a u32 cannot give.
+        let quota = Quota::with_period(every.max(Duration::from_nanos(1))).unwrap_or(Quota::per_second(steady));
+        let principals = Principals {
+            by_token: HashMap::new(),
+            swept: Instant::now(),
+        };
+        Self {
+            quota: quota.allow_burst(burst),
+            max_wait,
+            principals: Mutex::new(principals),
+        }
+    }
+
+    /// Waits for the token's turn. `Err` is how long it would take, if that is more than the longest wait: then the
+    /// caller has better things to do.
+    pub(super) async fn admit(&self, token: Fingerprint) -> Result<(), Duration> {
+        let principal = self.principal(token);
+        let deadline = Instant::now() + self.max_wait;
+        while let Some(wait) = principal.take(&self.quota) {
+            if Instant::now() + wait > deadline {
+                return Err(wait);
+            }
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
+    }
+
+    /// Sends nothing more with this token for `wait`.
+    pub(super) fn hold(&self, token: Fingerprint, wait: Duration) {
+        let principal = self.principal(token);
+        let mut times = lock(&principal.times);
+        times.not_before = times.not_before.max(Instant::now() + wait);
+    }
+
+    fn principal(&self, token: Fingerprint) -> Arc<Principal> {
+        let mut principals = lock(&self.principals);
+        let now = Instant::now();
+        if now.duration_since(principals.swept) >= WINDOW {
+            principals.swept = now;
+            principals.by_token.retain(|_, principal| !principal.is_idle(now));
+        }
+        let fresh = || Arc::new(Principal::new(self.quota, now));
+        Arc::clone(principals.by_token.entry(token).or_insert_with(fresh))
+    }
+}
+
+impl Principal {
+    fn new(quota: Quota, now: Instant) -> Self {
+        Self {
+            limiter: RateLimiter::direct(quota),
+            times: Mutex::new(Times {
+                used: now,
+                not_before: now,
+            }),
+        }
+    }
+
+    /// Takes one request out of the budget; `Some` is how long to wait before trying again.
+    fn take(&self, quota: &Quota) -> Option<Duration> {
+        let mut times = lock(&self.times);
+        let now = Instant::now();
+        times.used = now;
+        if times.not_before > now {
+            return Some(times.not_before - now);
+        }
+        let refused = self.limiter.check().err()?;
+        let wait = refused.wait_time_from(DefaultClock::default().now());
+        Some(wait.clamp(
+            Duration::from_millis(1),
+            quota.replenish_interval().max(Duration::from_millis(1)),
+        ))
+    }
+
+    /// True if forgetting this principal changes nothing: unused for a window, its budget is whole again.
+    fn is_idle(&self, now: Instant) -> bool {
+        let times = lock(&self.times);
+        times.not_before <= now && now.duration_since(times.used) >= WINDOW
+    }
+}
+
+/// A panic while one of these was held leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::cloudflare::ApiToken;
+
+    fn token(text: &str) -> Fingerprint {
+        ApiToken::parse(text.as_bytes()).unwrap().fingerprint()
+    }
+
+    #[tokio::test]
+    async fn a_quarter_may_be_used_at_once_and_the_rest_comes_evenly() {
+        let budget = Budget::new(1000, Duration::ZERO);
+        for _ in 0..250 {
+            assert_eq!(budget.admit(token("a")).await, Ok(()));
+        }
+        let wait = budget.admit(token("a")).await.unwrap_err();
+        assert!(
+            wait <= Duration::from_millis(400),
+            "750 in 5 minutes is one in 400 ms, not {wait:?}"
+        );
+        assert_eq!(
+            budget.admit(token("b")).await,
+            Ok(()),
+            "another token has its own budget"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_short_wait_is_slept_and_a_long_one_is_told() {
+        let budget = Budget::new(3000, Duration::from_secs(2));
+        budget.hold(token("a"), Duration::from_millis(50));
+        let before = Instant::now();
+        assert_eq!(budget.admit(token("a")).await, Ok(()));
+        assert!(before.elapsed() >= Duration::from_millis(50));
+
+        budget.hold(token("a"), Duration::from_mins(5));
+        budget.hold(token("a"), Duration::from_secs(1));
+        let wait = budget.admit(token("a")).await.unwrap_err();
+        assert!(
+            wait > Duration::from_secs(299),
+            "a shorter hold does not end a longer one: {wait:?}"
+        );
+        assert_eq!(budget.admit(token("b")).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn the_smallest_and_largest_budgets_work() {
+        for requests in [0, 1, 2, 3, u32::MAX] {
+            let budget = Budget::new(requests, Duration::ZERO);
+            assert_eq!(budget.admit(token("a")).await, Ok(()), "{requests}");
+        }
+        let budget = Budget::new(1, Duration::ZERO);
+        assert_eq!(budget.admit(token("a")).await, Ok(()));
+        assert!(budget.admit(token("a")).await.unwrap_err() > Duration::from_secs(299));
+    }
+
+    #[tokio::test]
+    async fn unused_limiters_are_dropped_and_held_ones_are_not() {
+        let budget = Budget::new(1000, Duration::ZERO);
+        for name in ["idle", "held", "used"] {
+            assert_eq!(budget.admit(token(name)).await, Ok(()));
+        }
+        budget.hold(token("held"), Duration::from_mins(15));
+        let long_ago = Instant::now().checked_sub(WINDOW).unwrap();
+        for name in ["idle", "held"] {
+            lock(&budget.principal(token(name)).times).used = long_ago;
+        }
+        lock(&budget.principals).swept = long_ago;
+        drop(budget.principal(token("used")));
+        let known = |name| lock(&budget.principals).by_token.contains_key(&token(name));
+        assert_eq!((known("idle"), known("held"), known("used")), (false, true, true));
+    }
+}

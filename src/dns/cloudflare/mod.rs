@@ -1,0 +1,35 @@
+//! The Cloudflare API v4 adapter: reads zones and records and writes records. It takes no decision about ownership or
+//! conflict; whoever calls it does.
+//!
+//! ```text
+//! client ── budget (one per token) ── headers (Retry-After, Ratelimit, cf-ray)
+//!    │
+//!    ├── paging (all pages or an error)
+//!    └── wire (JSON) ── txt (quoting) ── model ── zone (which zone serves a domain)
+//! ```
+//!
+//! Why plain reqwest and not the vendor's crate: `docs/adr/0001-cloudflare-over-reqwest.md`.
+
+mod answer;
+mod base_url;
+mod budget;
+mod client;
+mod error;
+mod headers;
+mod model;
+mod paging;
+mod token;
+mod txt;
+mod wire;
+mod zone;
+
+pub use base_url::{BaseUrl, BaseUrlError};
+pub use client::{BuildError, Client, Settings};
+pub use error::{Error, Kind, Operation};
+pub use model::{
+    AUTOMATIC_TTL, Change, MAX_BATCH, MAX_COMMENT, NewRecord, Zone, ZoneId, ZoneIdError, ZoneRecord, ZoneStatus,
+    ZoneType,
+};
+pub use token::{ApiToken, Fingerprint, TokenError};
+pub use txt::{from_content, to_content};
+pub use zone::{ZonePick, pick_zone};

@@ -1,0 +1,228 @@
+//! What the adapter answers and takes: zones, records, changes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::dns::record::{DnsName, RecordData};
+
+/// The TTL that stands for "automatic": 300 seconds at Cloudflare.
+pub const AUTOMATIC_TTL: u32 = 1;
+
+/// The most changes in one batch: what a Free zone allows
+/// (developers.cloudflare.com/dns/manage-dns-records/how-to/batch-record-changes).
+pub const MAX_BATCH: usize = 200;
+
+/// The most characters in a record's comment: what a Free zone allows
+/// (developers.cloudflare.com/dns/manage-dns-records/reference/record-attributes).
+pub const MAX_COMMENT: usize = 100;
+
+/// A text is no zone id. Does not contain the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a zone id is 32 hexadecimal digits")]
+pub struct ZoneIdError;
+
+/// The id of a zone: 32 hexadecimal digits, lower case. Checked, so that an empty or odd id can never become part of a
+/// URL (`/zones//dns_records` has been seen to happen to others).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ZoneId(String);
+
+impl ZoneId {
+    /// The id's digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ZoneId {
+    type Err = ZoneIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(ZoneIdError)
+        }
+    }
+}
+
+impl fmt::Display for ZoneId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ZoneId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A zone as a token sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// Its id.
+    pub id: ZoneId,
+    /// The name at its top.
+    pub name: DnsName,
+    /// Whether the world asks Cloudflare for this zone.
+    pub status: ZoneStatus,
+    /// Proxying is switched off for the whole zone. Its records are answered all the same: the API reference calls
+    /// this "only using Cloudflare DNS services".
+    pub paused: bool,
+    /// How the zone is set up.
+    pub zone_type: ZoneType,
+    /// The account that holds it.
+    pub account_id: Option<String>,
+    /// The name servers that Cloudflare assigned; empty for a partial zone.
+    pub name_servers: Vec<DnsName>,
+    /// What the caller may do, as Cloudflare words it (`#dns_records:edit`). A hint only: it has been seen to speak of
+    /// the user and not of the token.
+    pub permissions: Vec<String>,
+}
+
+impl Zone {
+    /// True if a record written to this zone is what the world will see: active, and Cloudflare is the authority that
+    /// its records are written at.
+    pub fn is_served(&self) -> bool {
+        self.status == ZoneStatus::Active
+            && !matches!(
+                self.zone_type,
+                ZoneType::Partial | ZoneType::Secondary | ZoneType::Internal
+            )
+    }
+}
+
+/// The status of a zone (developers.cloudflare.com/dns/zone-setups/reference/domain-status). In all but `Active`
+/// writing succeeds and the world does not see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ZoneStatus {
+    /// Delegated to Cloudflare.
+    Active,
+    /// Not delegated yet; Cloudflare deletes it after 28 days on the Free plan.
+    Pending,
+    /// Being set up.
+    Initializing,
+    /// No longer delegated to Cloudflare.
+    Moved,
+    /// Deleted.
+    Deleted,
+    /// Switched off.
+    Deactivated,
+    /// Something newer than this program, or nothing (empty).
+    Other(String),
+}
+
+impl From<String> for ZoneStatus {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "active" => Self::Active,
+            "pending" => Self::Pending,
+            "initializing" => Self::Initializing,
+            "moved" => Self::Moved,
+            "deleted" => Self::Deleted,
+            "deactivated" => Self::Deactivated,
+            _ => Self::Other(text),
+        }
+    }
+}
+
+/// How a zone is set up (developers.cloudflare.com/dns/zone-setups).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ZoneType {
+    /// Cloudflare is the authority.
+    Full,
+    /// Another provider is the authority ("CNAME set-up"): records here are not what the world sees.
+    Partial,
+    /// Cloudflare answers a copy of another provider's zone: records are not written here.
+    Secondary,
+    /// Answered inside an account only.
+    Internal,
+    /// Something newer than this program, or nothing (empty).
+    Other(String),
+}
+
+impl From<String> for ZoneType {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "full" => Self::Full,
+            "partial" => Self::Partial,
+            "secondary" => Self::Secondary,
+            "internal" => Self::Internal,
+            _ => Self::Other(text),
+        }
+    }
+}
+
+/// A record as Cloudflare holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneRecord {
+    /// Its id within the zone.
+    pub id: String,
+    /// The full name.
+    pub name: DnsName,
+    /// The type, upper case; open, since a zone holds types that this program knows nothing of.
+    pub record_type: String,
+    /// The data in canonical form; `None` for the types we do not write, and where it could not be understood.
+    pub data: Option<RecordData>,
+    /// The content as answered.
+    pub content: String,
+    /// Answered with Cloudflare's own addresses instead of the content.
+    pub proxied: bool,
+    /// Seconds; 1 is automatic, 0 is not answered.
+    pub ttl: u32,
+    /// The comment: where our mark is.
+    pub comment: Option<String>,
+    /// The record's own CNAME flattening, if the answer speaks of it: a flattened CNAME is answered as addresses.
+    pub flatten_cname: Option<bool>,
+}
+
+/// A record to write. It is always written DNS only (never proxied).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRecord {
+    /// The full name.
+    pub name: DnsName,
+    /// The data.
+    pub data: RecordData,
+    /// The comment, at most [`MAX_COMMENT`] characters on one line.
+    pub comment: String,
+    /// Seconds (60 to 86400), or [`AUTOMATIC_TTL`].
+    pub ttl: u32,
+}
+
+/// One change of a batch. Cloudflare carries out deletes first, then updates, then creates, all or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Add a record.
+    Create(NewRecord),
+    /// Change a record. Attributes that [`NewRecord`] does not name (tags, settings) stay.
+    Update {
+        /// The record's id.
+        id: String,
+        /// What it becomes.
+        record: NewRecord,
+    },
+    /// Remove a record.
+    Delete {
+        /// The record's id.
+        id: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_id_is_32_hexadecimal_digits() {
+        let id: ZoneId = "023E105F4ECEF8AD9CA31A8372D0C353".parse().unwrap();
+        assert_eq!(id.as_str(), "023e105f4ecef8ad9ca31a8372d0c353");
+        for text in [
+            "",
+            "023e105f4ecef8ad9ca31a8372d0c35",
+            "../../accounts/aaaaaaaaaaaaaaaaa",
+            "023e105f4ecef8ad9ca31a8372d0c35g",
+        ] {
+            assert_eq!(text.parse::<ZoneId>().unwrap_err(), ZoneIdError, "{text}");
+        }
+    }
+}

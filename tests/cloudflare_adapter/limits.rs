@@ -1,0 +1,110 @@
+//! Rate limits: what Cloudflare asks for is done, per token, and nobody sleeps long.
+
+use std::time::{Duration, Instant};
+
+use sending_domain_operator::dns::cloudflare::{ApiToken, Client, Error, Kind, Settings};
+use sending_domain_operator::error::ErrorClass;
+
+use crate::server::{Server, answer, refusal, success, token};
+
+async fn limited(client: &Client) -> Error {
+    let before = Instant::now();
+    let error = client.zones(&token()).await.unwrap_err();
+    assert_eq!(error.kind, Kind::RateLimited);
+    assert!(before.elapsed() < Duration::from_secs(1), "told, not slept");
+    error
+}
+
+fn seconds(error: &Error) -> u64 {
+    let ErrorClass::Transient {
+        retry_after: Some(wait),
+    } = error.class()
+    else {
+        panic!("{error:?}")
+    };
+    // What is left of a wait is a little less than what was asked for.
+    (wait + Duration::from_millis(999)).as_secs()
+}
+
+#[tokio::test]
+async fn a_429_is_waited_for_by_its_retry_after() {
+    for body in [refusal(10000, "Rate limited"), "<html>".to_owned(), String::new()] {
+        let server = Server::start(move |_| answer(429, &[("retry-after", "17")], body.clone())).await;
+        let client = server.client();
+        let error = limited(&client).await;
+        assert_eq!((error.status, seconds(&error)), (Some(429), 17));
+        let error = limited(&client.clone()).await;
+        assert_eq!(
+            (error.status, seconds(&error)),
+            (None, 17),
+            "our own refusal, with the time that is left"
+        );
+        assert_eq!(server.seen().len(), 1, "nothing is sent in the meantime");
+    }
+}
+
+#[tokio::test]
+async fn a_429_without_a_wait_gets_one() {
+    let server = Server::always(429, "").await;
+    assert_eq!(seconds(&limited(&server.client()).await), 60);
+}
+
+#[tokio::test]
+async fn a_503_is_waited_for_too() {
+    let server = Server::start(|_| answer(503, &[("retry-after", "9")], "")).await;
+    let client = server.client();
+    let error = client.zones(&token()).await.unwrap_err();
+    assert_eq!(
+        (error.kind, error.class()),
+        (
+            Kind::Unavailable,
+            ErrorClass::Transient {
+                retry_after: Some(Duration::from_secs(9))
+            }
+        )
+    );
+    assert_eq!(seconds(&limited(&client).await), 9);
+}
+
+#[tokio::test]
+async fn the_last_request_of_a_window_holds_the_next() {
+    let header = r#""default";r=0;t=30"#;
+    let server = Server::start(move |_| answer(200, &[("ratelimit", header)], success("[]"))).await;
+    let client = server.client();
+    assert_eq!(client.zones(&token()).await, Ok(vec![]), "this one was still answered");
+    assert_eq!(seconds(&limited(&client).await), 30);
+    let other = ApiToken::parse(b"another-token").unwrap();
+    assert_eq!(client.zones(&other).await, Ok(vec![]), "another token is not held up");
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_short_wait_is_slept() {
+    let server = Server::start(|_| answer(200, &[("retry-after", "1")], success("[]"))).await;
+    let client = server.client();
+    let before = Instant::now();
+    assert_eq!(client.zones(&token()).await, Ok(vec![]));
+    assert_eq!(client.zones(&token()).await, Ok(vec![]));
+    assert!(before.elapsed() >= Duration::from_millis(990));
+}
+
+#[tokio::test]
+async fn our_own_budget_is_kept() {
+    let server = Server::always(200, success("[]")).await;
+    let settings = Settings {
+        requests_per_5m: 20,
+        max_wait: Duration::ZERO,
+        ..Settings::default()
+    };
+    let client = server.client_with(settings);
+    let mut answered = 0;
+    while client.zones(&token()).await.is_ok() {
+        answered += 1;
+    }
+    assert_eq!((answered, server.seen().len()), (5, 5), "a quarter at once");
+    assert_eq!(
+        seconds(&limited(&client).await),
+        20,
+        "the other 15 spread over 5 minutes"
+    );
+}
