@@ -1,1 +1,3 @@
 //! Test bed: a real control plane, simulators and DNS on loopback.
+
+pub mod dns;
