@@ -56,9 +56,11 @@ impl Control {
         self.0.state().settings.clone()
     }
 
-    /// Changes settings.
+    /// Changes settings. A shorter check interval holds at once, also for looks that were planned for later.
     pub fn configure(&self, change: impl FnOnce(&mut Settings)) {
-        change(&mut self.0.state().settings);
+        let mut state = self.0.state();
+        change(&mut state.settings);
+        state.hasten_looks();
     }
 
     /// What [`DEFAULT_ACCOUNT`] has in a region.

@@ -187,7 +187,11 @@ impl Identity {
     }
 
     fn restarted(&mut self, now: Timestamp, check_interval: Duration) {
-        self.next_look = now + check_interval;
+        let next = now + check_interval;
+        // A look that is planned for sooner stays, or a client that keeps putting would put it off for ever.
+        if self.next_look <= now || self.next_look > next {
+            self.next_look = next;
+        }
         self.pinned = false;
         self.attempt = rand::random();
     }

@@ -59,11 +59,8 @@ impl Asked {
                 form,
             };
         }
-        let (operation, mut subject) = route(incoming.method.as_str(), incoming.uri.path());
-        if operation == Operation::CreateEmailIdentity {
-            let body: Option<serde_json::Value> = serde_json::from_slice(&incoming.body).ok();
-            subject = body.and_then(|body| body["EmailIdentity"].as_str().map(str::to_owned));
-        }
+        let (operation, in_path) = route(incoming.method.as_str(), incoming.uri.path());
+        let subject = in_path.or_else(|| subject(operation, incoming));
         Self {
             service: Service::Ses,
             operation,
@@ -71,6 +68,25 @@ impl Asked {
             form: Vec::new(),
         }
     }
+}
+
+/// The name that is in the body or in the query, for those operations that do not have it in their path.
+fn subject(operation: Operation, incoming: &Incoming) -> Option<String> {
+    let in_body = |field: &str| {
+        let body: Option<serde_json::Value> = serde_json::from_slice(&incoming.body).ok();
+        body.and_then(|body| body[field].as_str().map(str::to_owned))
+    };
+    let arn = match operation {
+        Operation::CreateEmailIdentity => return in_body("EmailIdentity"),
+        Operation::CreateConfigurationSet => return in_body("ConfigurationSetName"),
+        Operation::TagResource => in_body("ResourceArn"),
+        Operation::UntagResource | Operation::ListTagsForResource => {
+            let mut query = sts::query_parameters(&incoming.uri).into_iter();
+            query.find(|(name, _)| name == "ResourceArn").map(|(_, arn)| arn)
+        }
+        _ => None,
+    };
+    arn.and_then(|arn| arn.split_once("identity/").map(|(_, name)| name.to_owned()))
 }
 
 /// Serves one request and writes down that it was made.

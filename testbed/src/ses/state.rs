@@ -140,6 +140,14 @@ impl State {
         self.watched().map(|(_, identity)| identity.next_look).min()
     }
 
+    /// Brings looks forward that are further away than one check interval.
+    pub(super) fn hasten_looks(&mut self) {
+        let latest = self.clock.now() + self.settings.check_interval;
+        for identity in self.stores.values_mut().flat_map(|store| store.identities.values_mut()) {
+            identity.next_look = identity.next_look.min(latest);
+        }
+    }
+
     /// The looks that are due now, or all there can be.
     pub(super) fn tasks(&self, even_early: bool) -> Vec<LookTask> {
         let now = self.clock.now();
