@@ -1,9 +1,6 @@
 //! The SES simulator under the official AWS SDK, with records in a real DNS server.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test helper that does not get what it needs has failed the test"
-)]
+#![allow(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
 
 mod accounts;
 mod admin;
