@@ -10,5 +10,9 @@
 pub mod api;
 pub mod dns;
 pub mod error;
+pub mod execute;
+pub mod observe;
 pub mod ownership;
+pub mod plan;
 pub mod ses;
+pub mod status;

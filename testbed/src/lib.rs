@@ -1,4 +1,6 @@
-//! Test bed: a real control plane, simulators and DNS on loopback.
+//! Test bed: a real control plane, simulators of SES and Cloudflare and an authoritative DNS server, all on loopback.
 
 pub mod control_plane;
+pub mod dns;
 pub mod process;
+pub mod ses;
