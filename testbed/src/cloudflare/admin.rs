@@ -167,7 +167,7 @@ async fn reset_calls(Extract(sim): Sim) -> StatusCode {
 
 async fn fail(Extract(sim): Sim, Json(order): Json<Order>) -> StatusCode {
     let (method, path) = (order.method.as_deref(), order.path.as_deref());
-    sim.lock().failures.order(order.count, method, path, &order.failure);
+    sim.lock().failures.order(order.count, method, path, order.failure);
     StatusCode::NO_CONTENT
 }
 

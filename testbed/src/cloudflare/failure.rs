@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
-    /// This HTTP status with an envelope whose code is the status.
+    /// This HTTP status with an envelope whose code is the status, and without any header of the rate limit.
     Status(u16),
     /// 502 with an HTML page, as the edge gives it.
     Html502,
@@ -36,7 +36,7 @@ impl Failure {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Order {
     method: Option<String>,
     path: Option<String>,
@@ -50,14 +50,13 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    pub(super) fn order(&mut self, count: usize, method: Option<&str>, path: Option<&str>, failure: &Failure) {
-        for _ in 0..count {
-            self.orders.push_back(Order {
-                method: method.map(str::to_ascii_uppercase),
-                path: path.map(str::to_owned),
-                failure: failure.clone(),
-            });
-        }
+    pub(super) fn order(&mut self, count: usize, method: Option<&str>, path: Option<&str>, failure: Failure) {
+        let order = Order {
+            method: method.map(str::to_ascii_uppercase),
+            path: path.map(str::to_owned),
+            failure,
+        };
+        self.orders.extend(std::iter::repeat_n(order, count));
     }
 
     pub(super) fn clear(&mut self) {

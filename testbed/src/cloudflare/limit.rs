@@ -30,7 +30,7 @@ pub(super) struct RateLimit {
 
 impl Default for RateLimit {
     fn default() -> Self {
-        Self::new(1200, Duration::from_secs(300))
+        Self::new(1200, Duration::from_mins(5))
     }
 }
 

@@ -208,12 +208,12 @@ impl CloudflareSim {
     }
 
     /// Lets the next calls fail, whatever they are.
-    pub fn fail_next(&self, count: usize, failure: &Failure) {
+    pub fn fail_next(&self, count: usize, failure: Failure) {
         self.shared.lock().failures.order(count, None, None, failure);
     }
 
     /// Lets the next calls with this method and this text in their path fail; others pass meanwhile.
-    pub fn fail_next_on(&self, count: usize, method: &str, path: &str, failure: &Failure) {
+    pub fn fail_next_on(&self, count: usize, method: &str, path: &str, failure: Failure) {
         let (method, path) = (Some(method), Some(path));
         self.shared.lock().failures.order(count, method, path, failure);
     }

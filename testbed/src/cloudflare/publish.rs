@@ -73,7 +73,13 @@ fn sets(dns: &Dns, zone: &Zone) -> Sets {
         };
         let ttl = if draft.ttl == 1 { AUTOMATIC } else { draft.ttl };
         let set = sets.entry((draft.name.clone(), rtype)).or_insert((ttl, Vec::new()));
-        set.1.extend(values);
+        // Two proxied records of one name are one address.
+        set.1.extend(
+            values
+                .into_iter()
+                .filter(|value| !set.1.contains(value))
+                .collect::<Vec<_>>(),
+        );
     }
     sets
 }
@@ -92,6 +98,8 @@ fn served(dns: &Dns, zone: &Zone, draft: &Draft) -> Option<(RecordType, Vec<Stri
         "CNAME" => Some((RecordType::CNAME, value(draft.content.clone()))),
         "A" => Some((RecordType::A, value(draft.content.clone()))),
         "AAAA" => Some((RecordType::AAAA, value(draft.content.clone()))),
+        // The name servers of the zone itself are not the user's to choose.
+        "NS" if draft.name == zone.name => None,
         "NS" => Some((RecordType::NS, value(draft.content.clone()))),
         "PTR" => Some((RecordType::PTR, value(draft.content.clone()))),
         "TXT" => Some((RecordType::TXT, value(text(&draft.content)))),

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hickory_proto::rr::Name;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, Result};
@@ -51,15 +51,24 @@ pub(super) struct Input {
     priority: Option<u16>,
     ttl: Option<f64>,
     proxied: Option<bool>,
-    /// `null` removes a comment, which a field left out does not.
-    #[serde(default, deserialize_with = "given")]
-    comment: Option<Option<String>>,
+    #[serde(default)]
+    comment: Comment,
     tags: Option<Vec<String>>,
     settings: Option<Map<String, Value>>,
 }
 
-fn given<'de, D: serde::Deserializer<'de>>(input: D) -> std::result::Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(input).map(Some)
+/// Left out, a comment stays; `null` removes it.
+#[derive(Debug, Clone, Default)]
+enum Comment {
+    #[default]
+    Kept,
+    Set(Option<String>),
+}
+
+impl<'de> Deserialize<'de> for Comment {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> std::result::Result<Self, D::Error> {
+        Option::deserialize(input).map(Self::Set)
+    }
 }
 
 impl Input {
@@ -95,7 +104,7 @@ impl Input {
         if let Some(ttl) = self.ttl {
             draft.ttl = checked_ttl(ttl, plan)?;
         }
-        if let Some(comment) = self.comment {
+        if let Comment::Set(comment) = self.comment {
             draft.comment = comment.filter(|text| !text.is_empty());
         }
         draft.content = self.content.unwrap_or(draft.content);
