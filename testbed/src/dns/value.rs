@@ -61,8 +61,7 @@ fn txt(text: &str) -> TXT {
 /// The value as [`parse`] takes it.
 pub(super) fn present(data: &RData) -> String {
     match data {
-        RData::CNAME(CNAME(target)) => plain(target),
-        RData::NS(NS(target)) => plain(target),
+        RData::CNAME(CNAME(target)) | RData::NS(NS(target)) => plain(target),
         RData::MX(mx) => format!("{} {}", mx.preference, plain(&mx.exchange)),
         RData::TXT(txt) => String::from_utf8_lossy(&txt.txt_data.concat()).into_owned(),
         other => other.to_string(),
