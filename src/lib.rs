@@ -8,11 +8,17 @@
 //! ```
 
 pub mod api;
+pub mod cli;
+pub mod controller;
 pub mod dns;
 pub mod error;
 pub mod execute;
+pub mod leader;
 pub mod observe;
 pub mod ownership;
 pub mod plan;
+pub mod recorder;
+pub mod run;
 pub mod ses;
 pub mod status;
+pub mod telemetry;

@@ -14,11 +14,13 @@ use k8s_openapi::jiff::Timestamp;
 use self::memory::Memory;
 use self::observation::{Fault, Lookups, Observation, Observed, Rivals, ZoneView};
 use self::zone::Zones;
-use crate::api::v1alpha1::{CloudflareSpec, DnsProvider, RecordState, SecretKeyRef, SendingDomainSpec};
+use crate::api::v1alpha1::{
+    CloudflareSpec, ConflictPolicy, DnsProvider, RecordState, SecretKeyRef, SendingDomain, SendingDomainSpec,
+};
 use crate::dns::cloudflare::{self, ApiToken};
 use crate::dns::judge;
 use crate::dns::lookup::Resolver;
-use crate::dns::record::{DnsName, WantedRecord};
+use crate::dns::record::{DnsName, RecordType, WantedRecord};
 use crate::plan::{Step, claims, desired};
 use crate::ses;
 use crate::ses::client::Account;
@@ -40,24 +42,44 @@ pub struct Sources<'a> {
 
 /// Whom the world is read for.
 pub struct Viewpoint<'a> {
-    /// The namespace of the object.
+    /// The object.
+    pub object: &'a SendingDomain,
+    /// Its namespace.
     pub namespace: &'a str,
-    /// What the user wants.
-    pub spec: &'a SendingDomainSpec,
     /// Whose identity.
     pub account: &'a Account,
     /// True if the object is Ready.
     pub ready: bool,
-    /// The place that status remembers, for clean-up when the spec does not name it any more.
-    pub last_place: Option<CloudflareSpec>,
-    /// True if the object is being deleted: DNS does not matter any more.
-    pub deleted: bool,
     /// The generation of the spec: a new one has failed writes tried again.
     pub generation: i64,
     /// How often to look.
     pub pace: Pace,
     /// When.
     pub now: Timestamp,
+}
+
+impl Viewpoint<'_> {
+    fn spec(&self) -> &SendingDomainSpec {
+        &self.object.spec
+    }
+
+    /// True if the object is being deleted: DNS does not matter any more.
+    fn deleted(&self) -> bool {
+        self.object.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Where the records are: at the place of the spec, and for clean-up at the one that status remembers.
+    fn place(&self) -> Option<CloudflareSpec> {
+        if let DnsProvider::Cloudflare(spec) = self.spec().dns_provider() {
+            return Some(spec.clone());
+        }
+        let last = self.object.status.as_ref().and_then(|s| s.dns.as_ref()).filter(|_| self.deleted())?;
+        Some(CloudflareSpec {
+            api_token_secret_ref: SecretKeyRef { name: last.secret_name.clone()?, key: last.secret_key.clone()? },
+            zone_id: last.zone_id.clone(),
+            conflict_policy: ConflictPolicy::Fail,
+        })
+    }
 }
 
 /// What was seen, and what the writes of the same pass need.
@@ -72,7 +94,7 @@ pub struct Sight {
 
 /// Reads the world for one object.
 pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut Memory, rivals: Rivals) -> Sight {
-    if !from.deleted && claims::refusal(&from.spec.domain, &rivals).is_some() {
+    if !from.deleted() && claims::refusal(&from.spec().domain, &rivals).is_some() {
         // Whoever may not have the domain learns nothing about it.
         return Sight { observation: nothing_seen(rivals), token: None, cause: 0 };
     }
@@ -80,8 +102,8 @@ pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut M
     let has_tokens = identity.known().and_then(Option::as_ref).is_some_and(|i| i.dkim.tokens.len() == ses::identity::DKIM_TOKENS);
     let (token, zone, cause) = observe_zone(from, sources, memory, has_tokens).await;
     let lookups = match (&identity, sources.resolver) {
-        (Observed::Known(Some(identity)), Some(resolver)) if !from.deleted => {
-            let wanted = desired::wanted_records(from.spec, identity, &from.account.region);
+        (Observed::Known(Some(identity)), Some(resolver)) if !from.deleted() => {
+            let wanted = desired::wanted_records(from.spec(), identity, &from.account.region);
             let lookups = look_up(resolver, &wanted).await;
             note_lookups(&wanted, &lookups, memory, from.now);
             lookups
@@ -122,7 +144,7 @@ async fn observe_identity(
 ) -> Observed<Option<ses::identity::Identity>> {
     let cause = hash(&(from.generation, from.account));
     if memory.identity_is_due(from.ready, from.now, from.pace) && memory.standing_read(Step::Identity, cause, from.now).is_none() {
-        match sources.ses.get(from.account, &from.spec.domain).await {
+        match sources.ses.get(from.account, &from.spec().domain).await {
             Ok(identity) => {
                 memory.read_succeeded(Step::Identity);
                 memory.identity_read(identity, from.now);
@@ -147,13 +169,9 @@ async fn observe_zone(
     memory: &mut Memory,
     has_tokens: bool,
 ) -> (Option<ApiToken>, Observed<ZoneView>, u64) {
-    let spec = match (from.spec.dns_provider(), &from.last_place) {
-        (DnsProvider::Cloudflare(spec), _) => spec,
-        (DnsProvider::Manual | DnsProvider::ExternalDns(_), Some(place)) if from.deleted => place,
-        (DnsProvider::Manual | DnsProvider::ExternalDns(_), _) => {
-            memory.forget_zone();
-            return (None, Observed::NotConfigured, hash(&from.generation));
-        }
+    let Some(spec) = from.place() else {
+        memory.forget_zone();
+        return (None, Observed::NotConfigured, hash(&from.generation));
     };
     let token = match read_token(from, sources, &spec.api_token_secret_ref, memory).await {
         Ok(token) => token,
@@ -162,10 +180,10 @@ async fn observe_zone(
     let place = hash(&(token.fingerprint(), &spec.zone_id));
     let cause = hash(&(from.generation, place));
     // Without the DKIM tokens there is nothing to compare with; what is read is then read in the pass that writes.
-    let due = (has_tokens || from.deleted) && memory.zone_is_due(place, from.now, from.pace);
+    let due = (has_tokens || from.deleted()) && memory.zone_is_due(place, from.now, from.pace);
     if due && memory.standing_read(Step::Records, cause, from.now).is_none() {
-        let domain = DnsName::new(&from.spec.domain);
-        match sources.zones.view(sources.cloudflare, &token, spec, &domain, from.pace.pending).await {
+        let domain = DnsName::new(&from.spec().domain);
+        match sources.zones.view(sources.cloudflare, &token, &spec, &domain, from.pace.pending).await {
             Ok(view) => {
                 memory.read_succeeded(Step::Records);
                 memory.zone_read(view, place, from.now);
@@ -193,7 +211,7 @@ async fn read_token(
             memory.keep_token(&token);
             Ok(token)
         }
-        Err(fault) if from.deleted => memory.token().cloned().ok_or(fault),
+        Err(fault) if from.deleted() => memory.token().cloned().ok_or(fault),
         Err(fault) => Err(fault),
     }
 }
@@ -202,11 +220,12 @@ async fn read_token(
 const QUESTIONS: usize = 8;
 
 async fn look_up(resolver: &Resolver, wanted: &[WantedRecord]) -> Lookups {
-    stream::iter(wanted)
-        .map(|w| async move {
-            let key = (w.name.clone(), w.data.record_type());
-            let answer = resolver.ask(&key.0, key.1).await;
-            (key, answer)
+    let questions: Vec<(DnsName, RecordType)> =
+        wanted.iter().map(|w| (w.name.clone(), w.data.record_type())).collect();
+    stream::iter(questions)
+        .map(|(name, record_type)| async move {
+            let answer = resolver.ask(&name, record_type).await;
+            ((name, record_type), answer)
         })
         .buffer_unordered(QUESTIONS)
         .collect()

@@ -38,6 +38,11 @@ pub struct Role {
 }
 
 impl Account {
+    /// True if both manage identities of the same AWS account and region, as far as the spec tells.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        self.principal() == other.principal()
+    }
+
     /// Whose limit of requests is used: the account behind the role, and the region.
     fn principal(&self) -> String {
         let account = self.role.as_ref().and_then(|r| r.arn.split(':').nth(4)).unwrap_or("ambient");

@@ -1,0 +1,113 @@
+//! What every pass shares.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kube::runtime::reflector::Store;
+
+use super::Guarded;
+use crate::api::v1alpha1::SendingDomain;
+use crate::dns::cloudflare;
+use crate::dns::lookup::Resolver;
+use crate::leader::Leadership;
+use crate::observe::memory::Memory;
+use crate::observe::zone::Zones;
+use crate::recorder::Recorder;
+use crate::ses;
+use crate::status::schedule::Pace;
+use crate::telemetry::metrics::Metrics;
+
+/// Settings from the flags.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `--owner-id`.
+    pub owner: String,
+    /// `--aws-region`.
+    pub region: String,
+    /// `--ambient-credentials`.
+    pub ambient_credentials: bool,
+    /// `--allow-adoption`.
+    pub allow_adoption: bool,
+    /// `--pending-interval` and `--verified-interval`.
+    pub pace: Pace,
+    /// `--cleanup-grace`.
+    pub cleanup_grace: Duration,
+    /// `--dry-run`.
+    pub dry_run: bool,
+}
+
+/// What every pass shares.
+pub struct Context {
+    /// The API server.
+    pub kube: kube::Client,
+    /// SES.
+    pub ses: ses::client::Client,
+    /// Cloudflare.
+    pub cloudflare: cloudflare::Client,
+    /// The zones at Cloudflare.
+    pub zones: Zones,
+    /// DNS; `None` with `--dns-check off`.
+    pub resolver: Option<Resolver>,
+    /// Settings from the flags.
+    pub settings: Settings,
+    /// What is remembered of each object.
+    pub memories: Memories,
+    /// All objects that are watched, for finding rivals.
+    pub stores: Vec<Store<Guarded>>,
+    /// Events.
+    pub recorder: Recorder,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// The lease, if leaders are elected: no write begins without it.
+    pub leadership: Option<Arc<Leadership>>,
+}
+
+/// The longest that one write outside may take. A lease must be good for that long before a write begins.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
+
+impl Context {
+    /// True if this process may write to the outside.
+    pub fn may_write(&self) -> bool {
+        self.leadership.as_ref().is_none_or(|lease| lease.is_valid_for(WRITE_TIMEOUT))
+    }
+}
+
+/// What is remembered of each object, by uid. Passes of one object never run at the same time, so the locks are free.
+#[derive(Default)]
+pub struct Memories {
+    objects: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Remembered>>>>,
+}
+
+/// What is remembered of one object.
+#[derive(Default)]
+pub struct Remembered {
+    /// What was read and what failed.
+    pub memory: Memory,
+    /// The object as we wrote it last: the watch may still deliver an older one.
+    pub written: Option<SendingDomain>,
+    /// How many passes ended early in a row.
+    pub failures: u32,
+}
+
+impl Memories {
+    /// The memory of the object `uid`.
+    pub fn of(&self, uid: &str) -> Arc<tokio::sync::Mutex<Remembered>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).entry(uid.to_owned()).or_default().clone()
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+
+    /// Counts a pass that ended early; answers how many did before in a row.
+    pub fn failed(&self, uid: Option<&str>) -> u32 {
+        let Some(uid) = uid else { return 0 };
+        let memory = self.of(uid);
+        memory.try_lock().map_or(0, |mut remembered| {
+            remembered.failures = remembered.failures.saturating_add(1);
+            remembered.failures - 1
+        })
+    }
+}

@@ -1,0 +1,163 @@
+//! The loop: watches the objects, runs a pass for each that may need one, and asks for the next.
+
+pub mod context;
+pub mod error;
+pub mod finalizer;
+pub mod pass;
+pub mod rivals;
+pub mod teardown;
+pub mod write;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{FutureExt, StreamExt, future};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::{Controller, Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
+use kube::{Api, Resource, ResourceExt};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, info_span, warn};
+
+use self::context::Context;
+use self::error::Error;
+use crate::api::v1alpha1::SendingDomain;
+use crate::api::{FORCE_RELEASE, RECONCILE_AT, RECREATE_AT};
+use crate::observe::PASS_TIMEOUT;
+
+/// An object as the watch delivers it: one that this version cannot read does not stop the watch of all others.
+pub type Guarded = DeserializeGuard<SendingDomain>;
+
+/// How many passes run at once. A pass waits for the network most of its time.
+const CONCURRENCY: u16 = 32;
+
+/// Changes that come in quick succession are one change.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// Which objects are watched.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// `--watch-namespace`; empty for all namespaces.
+    pub namespaces: Vec<String>,
+    /// `--watch-label-selector`.
+    pub selector: Option<String>,
+}
+
+/// One watch with its cache.
+pub struct Watch {
+    api: Api<Guarded>,
+    store: Store<Guarded>,
+    writer: reflector::store::Writer<Guarded>,
+}
+
+/// Prepares a watch for each namespace: several namespaces cannot share one cache.
+pub fn watches(client: &kube::Client, scope: &Scope) -> Vec<Watch> {
+    let apis: Vec<Api<Guarded>> = if scope.namespaces.is_empty() {
+        vec![Api::all(client.clone())]
+    } else {
+        scope.namespaces.iter().map(|ns| Api::namespaced(client.clone(), ns)).collect()
+    };
+    apis.into_iter()
+        .map(|api| {
+            let (store, writer) = reflector::store();
+            Watch { api, store, writer }
+        })
+        .collect()
+}
+
+impl Watch {
+    /// The cache of this watch.
+    pub fn store(&self) -> Store<Guarded> {
+        self.store.clone()
+    }
+}
+
+/// Runs until `stop`, letting running passes finish.
+pub async fn run(watches: Vec<Watch>, scope: &Scope, context: Arc<Context>, stop: CancellationToken) {
+    let controllers = watches.into_iter().map(|watch| control(watch, scope, context.clone(), stop.clone()));
+    future::join_all(controllers).await;
+}
+
+async fn control(watch: Watch, scope: &Scope, context: Arc<Context>, stop: CancellationToken) {
+    let mut config = watcher::Config::default();
+    config.label_selector.clone_from(&scope.selector);
+    let metrics = context.metrics.clone();
+    let stream = watcher(watch.api, config)
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear())
+        .reflect(watch.writer)
+        .inspect(move |event| match event {
+            Ok(watcher::Event::InitDone) => metrics.listed("sendingdomains"),
+            Ok(_) => {}
+            Err(error) => warn!(error = %error, "the watch of SendingDomains failed; it is tried again"),
+        })
+        .filter_map(|event| future::ready(event.ok()))
+        .map(Ok)
+        .applied_objects()
+        .predicate_filter(
+            predicates::generation.combine(predicates::finalizers).combine(predicates::labels).combine(our_annotations),
+            PredicateConfig::default(),
+        );
+    Controller::for_stream(stream, watch.store)
+        .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+        .graceful_shutdown_on(async move { stop.cancelled().await })
+        .run(reconcile, error_policy, context)
+        .for_each(|result| {
+            if let Err(error) = result {
+                debug!(error = %error, "pass ended with an error");
+            }
+            future::ready(())
+        })
+        .await;
+}
+
+/// The annotations that the operator acts on; those of other tools must not wake it.
+fn our_annotations(object: &Guarded) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    for key in [RECONCILE_AT, RECREATE_AT, FORCE_RELEASE] {
+        object.annotations().get(key).hash(&mut hasher);
+    }
+    object.meta().deletion_timestamp.is_some().hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// One pass, fenced in: it cannot take the controller down, and it cannot last for ever.
+async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let span = info_span!("reconcile", %namespace, %name, generation = object.meta().generation);
+    let began = Instant::now();
+    let result = match &object.0 {
+        Err(error) => {
+            warn!(parent: &span, %error, "this version cannot read the object; upgrade the operator or correct the object");
+            Ok(context.settings.pace.terminal())
+        }
+        Ok(domain) => {
+            let pass = AssertUnwindSafe(pass::pass(domain, &context)).catch_unwind();
+            match tokio::time::timeout(PASS_TIMEOUT, pass.instrument(span.clone())).await {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => {
+                    context.metrics.panicked();
+                    Err(Error::Panicked)
+                }
+                Err(_) => Err(Error::TimedOut),
+            }
+        }
+    };
+    context.metrics.passed(result.as_ref().err(), began.elapsed());
+    result.map(Action::requeue)
+}
+
+fn error_policy(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
+    let attempts = context.memories.failed(object.uid().as_deref());
+    let wait = error.retry(attempts);
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    if error.is_routine() && attempts < 3 {
+        debug!(%namespace, %name, %error, ?wait, "the pass is repeated");
+    } else {
+        warn!(%namespace, %name, %error, ?wait, "the pass failed and is repeated");
+    }
+    Action::requeue(wait)
+}

@@ -1,0 +1,229 @@
+//! One pass over one object: observe → plan → execute → status.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::{Api, ResourceExt};
+use tracing::{debug, info};
+
+use super::context::{Context, Remembered};
+use super::error::Error;
+use super::{finalizer, rivals, teardown, write};
+use crate::api::v1alpha1::{SendingDomain, SendingDomainStatus};
+use crate::api::{RECONCILE_AT, RECREATE_AT, duration};
+use crate::execute::{self, Outcome, Ports};
+use crate::observe::{self, Sight, Sources, Viewpoint};
+use crate::ownership::Mark;
+use crate::plan::{self, Action, Plan, Subject};
+use crate::ses::client::{Account, Role};
+use crate::status::{self, Report, schedule};
+
+/// Runs one pass; answers when the next is due if nothing wakes the object before.
+pub async fn pass(object: &SendingDomain, context: &Context) -> Result<Duration, Error> {
+    let uid = object.uid().ok_or(Error::Incomplete("uid"))?;
+    let remembered = context.memories.of(&uid);
+    let mut remembered = remembered.lock().await;
+    let object = newest(object, remembered.written.as_ref()).clone();
+    let namespace = object.namespace().ok_or(Error::Incomplete("namespace"))?;
+    let api: Api<SendingDomain> = Api::namespaced(context.kube.clone(), &namespace);
+
+    let next = if object.metadata.deletion_timestamp.is_some() {
+        teardown::pass(&api, &object, &namespace, context, &mut remembered).await?
+    } else if object.spec.suspend {
+        let old = object.status.clone().unwrap_or_default();
+        let status = status::suspended(&old, generation(&object), now());
+        write::status(&api, &object, &status, &mut remembered).await?;
+        context.metrics.object(&object, Some(&status));
+        context.settings.pace.verified
+    } else {
+        live(&api, object, &namespace, context, &mut remembered).await?
+    };
+    remembered.failures = 0;
+    Ok(schedule::jittered(next, rand::random()))
+}
+
+/// A pass over an object that is neither deleted nor suspended.
+async fn live(
+    api: &Api<SendingDomain>,
+    mut object: SendingDomain,
+    namespace: &str,
+    context: &Context,
+    remembered: &mut Remembered,
+) -> Result<Duration, Error> {
+    let now = now();
+    let dry_run = context.settings.dry_run;
+    if !dry_run && !finalizer::is_set(&object) {
+        // Before the first write outside, so that nothing is ever made that nobody takes away.
+        object = finalizer::add(api, &object).await?;
+    }
+    let old = object.status.clone().unwrap_or_default();
+    let account = account(&object, context);
+    let mark = Mark::new(&context.settings.owner, namespace, &object.name_any());
+    let adopter = format!("{}/{namespace}", context.settings.owner);
+    let reconcile_at = object.annotations().get(RECONCILE_AT).map(String::as_str);
+    let reconcile_requested = reconcile_at.is_some() && reconcile_at != old.last_handled_reconcile_at.as_deref();
+    remembered.memory.request(reconcile_at.filter(|_| reconcile_requested));
+    let subject = Subject {
+        spec: &object.spec,
+        region: &account.region,
+        mark: &mark,
+        adopter: &adopter,
+        allow_adoption: context.settings.allow_adoption,
+        recreate_at: object.annotations().get(RECREATE_AT).map(String::as_str),
+        reconcile_requested,
+        verification: old.verification.as_ref(),
+    };
+
+    let viewpoint = viewpoint(&object, namespace, &account, status::was_ready(&old), context, now);
+    let (sight, plan) = see_and_plan(&subject, &viewpoint, context, remembered).await;
+    debug!(plan = %plan, "planned");
+    let outcome = if dry_run {
+        Outcome { dry_run, ..Outcome::default() }
+    } else {
+        carry_out(&plan.actions, &sight, &account, &object, context, remembered, now).await
+    };
+
+    let report = Report {
+        subject: &subject,
+        generation: generation(&object),
+        reconcile_at,
+        seen: &sight.observation,
+        plan: &plan,
+        outcome: &outcome,
+        timeout: timeout(&object),
+        now,
+    };
+    let new = status::compute(&old, &report);
+    write::events(context, &object, &status::events::between(&old, &new, &outcome));
+    write::status(api, &object, &new, remembered).await?;
+    context.metrics.object(&object, Some(&new));
+    Ok(schedule::next_look(
+        status::was_ready(&new),
+        &plan,
+        &sight.observation,
+        &outcome,
+        remembered.memory.attempts(),
+        context.settings.pace,
+    ))
+}
+
+/// Observes and plans. Records are only ever written by a plan that was made from a reading of this very pass.
+async fn see_and_plan(
+    subject: &Subject<'_>,
+    viewpoint: &Viewpoint<'_>,
+    context: &Context,
+    remembered: &mut Remembered,
+) -> (Sight, Plan) {
+    let sources = sources(context);
+    let rivals = rivals::rivals(viewpoint.object, viewpoint.account, context);
+    let sight = observe::observe(viewpoint, &sources, &mut remembered.memory, rivals.clone()).await;
+    let plan = plan::plan(subject, &sight.observation, viewpoint.now);
+    let writes_records = plan.actions.iter().any(|a| matches!(a, Action::WriteRecords { .. }));
+    if !writes_records || remembered.memory.zone_was_read_at(viewpoint.now) {
+        return (sight, plan);
+    }
+    remembered.memory.zone_changed();
+    let sight = observe::observe(viewpoint, &sources, &mut remembered.memory, rivals).await;
+    let plan = plan::plan(subject, &sight.observation, viewpoint.now);
+    (sight, plan)
+}
+
+/// Executes `actions`, if this process still leads, and remembers what failed.
+pub(super) async fn carry_out(
+    actions: &[Action],
+    sight: &Sight,
+    account: &Account,
+    object: &SendingDomain,
+    context: &Context,
+    remembered: &mut Remembered,
+    now: Timestamp,
+) -> Outcome {
+    if actions.is_empty() || !context.may_write() {
+        return Outcome::default();
+    }
+    let ports = Ports {
+        ses: &context.ses,
+        account,
+        domain: &object.spec.domain,
+        cloudflare: &context.cloudflare,
+        token: sight.token.as_ref(),
+    };
+    let outcome = execute::execute(actions, &ports, &mut remembered.memory, now).await;
+    for (step, fault) in &outcome.faults {
+        info!(?step, reason = fault.reason.as_str(), "a write failed: {}", fault.message);
+    }
+    remembered.memory.passed(!outcome.faults.is_empty());
+    remembered.memory.writes_failed(&outcome.faults, sight.cause, now, context.settings.pace);
+    outcome
+}
+
+/// Where the world is read.
+pub(super) fn sources(context: &Context) -> Sources<'_> {
+    Sources {
+        kube: &context.kube,
+        ses: &context.ses,
+        cloudflare: &context.cloudflare,
+        zones: &context.zones,
+        resolver: context.resolver.as_ref(),
+    }
+}
+
+/// Whom the world is read for.
+pub(super) fn viewpoint<'a>(
+    object: &'a SendingDomain,
+    namespace: &'a str,
+    account: &'a Account,
+    ready: bool,
+    context: &Context,
+    now: Timestamp,
+) -> Viewpoint<'a> {
+    Viewpoint { object, namespace, account, ready, generation: generation(object), pace: context.settings.pace, now }
+}
+
+/// With whose credentials, and where, the identity of `object` is managed. The region of an identity that was made stays
+/// when the operator's default changes.
+pub(super) fn account(object: &SendingDomain, context: &Context) -> Account {
+    let pinned = object.status.as_ref().and_then(|s| s.identity.as_ref()).and_then(|i| i.region.clone());
+    let region = object.spec.ses.region.clone().or(pinned.filter(|r| is_region(r)));
+    let namespace = object.namespace().unwrap_or_default();
+    let role = object.spec.ses.role_arn.as_ref().map(|arn| Role {
+        arn: arn.clone(),
+        external_id: format!("{}/{namespace}", context.settings.owner),
+    });
+    Account { region: region.unwrap_or_else(|| context.settings.region.clone()), role }
+}
+
+/// Status can be edited by hand, and a region becomes part of a host name.
+fn is_region(text: &str) -> bool {
+    (5..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// The version that is newer: the watch may deliver an object that is older than what we wrote ourselves.
+fn newest<'a>(watched: &'a SendingDomain, written: Option<&'a SendingDomain>) -> &'a SendingDomain {
+    let version = |o: &SendingDomain| o.resource_version().and_then(|v| v.parse::<u64>().ok());
+    match written {
+        Some(ours) if version(ours) > version(watched) => ours,
+        _ => watched,
+    }
+}
+
+fn generation(object: &SendingDomain) -> i64 {
+    object.metadata.generation.unwrap_or_default()
+}
+
+/// The schema admits 1h to 72h; an object that was stored before the schema falls back to what SES itself does.
+fn timeout(object: &SendingDomain) -> SignedDuration {
+    let parsed = duration::parse(&object.spec.verification_timeout).ok();
+    parsed.and_then(|d| SignedDuration::try_from(d).ok()).unwrap_or(SignedDuration::from_hours(72))
+}
+
+/// Now, to the second: that is what status shows.
+pub(super) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+/// The status that `object` has, or that of one that was never looked at.
+pub(super) fn status_of(object: &SendingDomain) -> SendingDomainStatus {
+    object.status.clone().unwrap_or_default()
+}

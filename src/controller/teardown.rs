@@ -1,0 +1,142 @@
+//! One pass over a deleted object.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::SignedDuration;
+use kube::{Api, ResourceExt};
+use tracing::info;
+
+use super::context::{Context, Remembered};
+use super::error::Error;
+use super::pass::{account, carry_out, now, sources, status_of, viewpoint};
+use super::{finalizer, write};
+use crate::api::v1alpha1::{DeletionPolicy, SendingDomain};
+use crate::api::{FORCE_RELEASE, reason::Reason};
+use crate::observe;
+use crate::observe::observation::Rivals;
+use crate::ownership::Mark;
+use crate::plan::Subject;
+use crate::plan::teardown::{Patience, Release, Teardown, plan_teardown};
+use crate::status::events::Note;
+use crate::status::{self, schedule};
+
+/// Takes away what was made for the object, then lets it go; answers when to go on.
+pub async fn pass(
+    api: &Api<SendingDomain>,
+    object: &SendingDomain,
+    namespace: &str,
+    context: &Context,
+    remembered: &mut Remembered,
+) -> Result<Duration, Error> {
+    // The watch may be behind: another object of this name may have been created since, whose domain must not suffer.
+    let live = api.get_opt(&object.name_any()).await?;
+    let Some(object) = live.filter(|o| o.uid() == object.uid() && o.metadata.deletion_timestamp.is_some()) else {
+        return Ok(forget(object, context));
+    };
+    if !finalizer::is_set(&object) {
+        return Ok(forget(&object, context));
+    }
+    if object.spec.deletion_policy == DeletionPolicy::Retain {
+        return release(api, &object, context).await;
+    }
+    if context.settings.dry_run {
+        return Ok(context.settings.pace.pending);
+    }
+    let (teardown, outcome_failed, acted) = take_away(&object, namespace, context, remembered).await;
+    match teardown.release {
+        // What was taken away is looked for once more.
+        Release::Clean if acted => Ok(Duration::ZERO),
+        Release::Clean if !outcome_failed => release(api, &object, context).await,
+        Release::Incomplete(left) if !acted => {
+            let message = format!("Clean-up was given up; left behind: {}", left.join("; "));
+            let note = Note { warning: true, reason: "CleanupIncomplete", action: "CleanUp", message };
+            write::events(context, &object, &[note]);
+            release(api, &object, context).await
+        }
+        Release::Incomplete(_) if acted && !outcome_failed => Ok(Duration::ZERO),
+        Release::Blocked(blockers) => {
+            let why: Vec<String> = blockers.iter().map(|b| format!("{}: {}", b.reason, b.message)).collect();
+            blocked(api, &object, &why.join("; "), context, remembered).await
+        }
+        Release::Clean | Release::Incomplete(_) => {
+            blocked(api, &object, "A write failed and is repeated; the log says more", context, remembered).await
+        }
+    }
+}
+
+/// Observes, plans and executes the end; answers the plan, whether a write failed, and whether one succeeded.
+async fn take_away(
+    object: &SendingDomain,
+    namespace: &str,
+    context: &Context,
+    remembered: &mut Remembered,
+) -> (Teardown, bool, bool) {
+    let now = now();
+    let status = status_of(object);
+    let account = account(object, context);
+    let mark = Mark::new(&context.settings.owner, namespace, &object.name_any());
+    let subject = Subject {
+        spec: &object.spec,
+        region: &account.region,
+        mark: &mark,
+        adopter: "",
+        allow_adoption: false,
+        recreate_at: None,
+        reconcile_requested: false,
+        verification: None,
+    };
+    remembered.memory.begin_end();
+    let viewpoint = viewpoint(object, namespace, &account, false, context, now);
+    let sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, Rivals::default()).await;
+    let patience = Patience {
+        deleted_at: object.metadata.deletion_timestamp.as_ref().map_or(now, |t| t.0),
+        grace: SignedDuration::try_from(context.settings.cleanup_grace).unwrap_or(SignedDuration::MAX),
+        forced: object.annotations().get(FORCE_RELEASE).is_some_and(|v| v == "true"),
+    };
+    let teardown = plan_teardown(&subject, &status, &sight.observation, patience, now);
+    let outcome = carry_out(&teardown.actions, &sight, &account, object, context, remembered, now).await;
+    write::events(context, object, &status::events::between(&status, &status, &outcome));
+    (teardown, !outcome.faults.is_empty(), !outcome.done.is_empty())
+}
+
+async fn blocked(
+    api: &Api<SendingDomain>,
+    object: &SendingDomain,
+    why: &str,
+    context: &Context,
+    remembered: &mut Remembered,
+) -> Result<Duration, Error> {
+    let old = status_of(object);
+    let grace = crate::api::duration::display(context.settings.cleanup_grace);
+    let message = format!(
+        "Deletion waits for clean-up: {why}. Missing or denied credentials are waited for {grace} from the deletion; the \
+         annotation {FORCE_RELEASE}=true gives up at once"
+    );
+    let new = status::cleanup_blocked(&old, object.metadata.generation.unwrap_or_default(), &message, now());
+    let first = old.conditions.iter().all(|c| c.reason != Reason::CleanupBlocked.as_str());
+    if first {
+        let note = Note { warning: true, reason: Reason::CleanupBlocked.as_str(), action: "CleanUp", message };
+        write::events(context, object, &[note]);
+    }
+    write::status(api, object, &new, remembered).await?;
+    context.metrics.object(object, Some(&new));
+    Ok(context.settings.pace.pending.min(schedule::hold(
+        crate::error::ErrorClass::Transient { retry_after: None },
+        remembered.memory.attempts(),
+        context.settings.pace,
+    )))
+}
+
+async fn release(api: &Api<SendingDomain>, object: &SendingDomain, context: &Context) -> Result<Duration, Error> {
+    finalizer::remove(api, object).await?;
+    info!("cleaned up and released");
+    Ok(forget(object, context))
+}
+
+fn forget(object: &SendingDomain, context: &Context) -> Duration {
+    if let Some(uid) = object.uid() {
+        context.memories.forget(&uid);
+    }
+    context.metrics.object(object, None);
+    context.settings.pace.verified
+}

@@ -1,0 +1,287 @@
+//! Puts the parts together from the flags, and runs them until told to stop.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::cli::{CLOUDFLARE_API, DnsCheck, RunArgs};
+use crate::controller::context::{Context, Memories, Settings};
+use crate::controller::{self, Scope};
+use crate::dns::cloudflare::{self, BaseUrl, BaseUrlError};
+use crate::dns::lookup::{self, Resolver};
+use crate::leader::{self, Leadership};
+use crate::observe::zone::Zones;
+use crate::recorder::Recorder;
+use crate::ses;
+use crate::status::schedule::Pace;
+use crate::telemetry::http::{self, Liveness, Readiness};
+use crate::telemetry::logging;
+use crate::telemetry::metrics::Metrics;
+
+/// Why the operator cannot start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No kubeconfig and no service account.
+    #[error("cannot find out how to reach the API server: {0}")]
+    Config(#[from] kube::config::InferConfigError),
+    /// The API server.
+    #[error("the API server: {0}")]
+    Kube(#[from] kube::Error),
+    /// The base of the Cloudflare API.
+    #[error("CLOUDFLARE_BASE_URL: {0}")]
+    BaseUrl(#[from] BaseUrlError),
+    /// The Cloudflare client.
+    #[error("the Cloudflare client: {0}")]
+    Cloudflare(#[from] cloudflare::BuildError),
+    /// The resolvers.
+    #[error("--dns-resolvers: {0}")]
+    Resolvers(#[from] lookup::SettingsError),
+    /// An AWS endpoint that would send signed requests in the clear.
+    #[error("{variable} is {value}: plain http is accepted for loopback only")]
+    InsecureEndpoint {
+        /// The environment variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// The owner id could not be found.
+    #[error("the namespace kube-system has no UID; set --owner-id")]
+    NoOwnerId,
+    /// The servers of metrics and health.
+    #[error("cannot serve metrics or health: {0}")]
+    Serve(#[from] std::io::Error),
+    /// The log filter.
+    #[error("--log-level: {0}")]
+    Log(String),
+    /// The lease went to somebody else.
+    #[error("the leader's lease was lost")]
+    LeaseLost,
+}
+
+/// Runs the operator until SIGTERM or SIGINT.
+///
+/// # Errors
+/// If it cannot start, or loses its lease.
+pub async fn run(args: RunArgs) -> Result<(), RunError> {
+    logging::init(args.log_format, &args.log_level).map_err(RunError::Log)?;
+    check_aws_endpoints()?;
+    let config = leader::api_config(kube::Config::infer().await?);
+    // A watch may be silent for minutes.
+    let mut watch_config = config.clone();
+    watch_config.read_timeout = None;
+    let kube = kube::Client::try_from(config.clone())?;
+    let watcher = kube::Client::try_from(watch_config)?;
+
+    let stop = CancellationToken::new();
+    stop_on_signals(&stop)?;
+    let metrics = Metrics::new();
+    let readiness = Readiness::default();
+    let liveness = Liveness::new();
+    let served = http::serve(&args.metrics_address, &args.health_address, &metrics, &readiness, &liveness, stop.clone()).await?;
+    info!(version = env!("CARGO_PKG_VERSION"), metrics = ?served.metrics, health = ?served.health, "starting");
+
+    let leadership = elect(&args, &config, &kube, &metrics, &stop, &readiness, &liveness).await?;
+    if stop.is_cancelled() {
+        return Ok(());
+    }
+    let scope = Scope { namespaces: args.watch_namespace.clone(), selector: args.watch_label_selector.clone() };
+    let watches = controller::watches(&watcher, &scope);
+    let context = Arc::new(context(&args, kube, &watches, metrics, leadership.clone()).await?);
+    info!(owner = context.settings.owner, region = context.settings.region, "running");
+    let stores = context.stores.clone();
+    tokio::spawn(async move {
+        for store in stores {
+            if store.wait_until_ready().await.is_err() {
+                return;
+            }
+        }
+        readiness.ready();
+    });
+    let beat = tokio::spawn(beat(liveness));
+    let lost = run_until_stopped(controller::run(watches, &scope, context, stop.clone()), leadership.as_ref(), &stop).await;
+    beat.abort();
+    match (lost, leadership) {
+        (true, _) => Err(RunError::LeaseLost),
+        (false, Some(leadership)) => {
+            leadership.release().await;
+            Ok(())
+        }
+        (false, None) => Ok(()),
+    }
+}
+
+/// Waits for the lease, if leaders are elected. A replica that waits is ready: it could lead at any time.
+async fn elect(
+    args: &RunArgs,
+    config: &kube::Config,
+    kube: &kube::Client,
+    metrics: &Metrics,
+    stop: &CancellationToken,
+    readiness: &Readiness,
+    liveness: &Liveness,
+) -> Result<Option<Arc<Leadership>>, RunError> {
+    if !args.leader_elect {
+        metrics.leading(true);
+        return Ok(None);
+    }
+    let namespace = args
+        .leader_election_namespace
+        .clone()
+        .or_else(|| std::env::var("POD_NAMESPACE").ok().filter(|n| !n.is_empty()))
+        .unwrap_or_else(|| config.default_namespace.clone());
+    readiness.ready();
+    let waiting = tokio::spawn(beat(liveness.clone()));
+    let acquired = tokio::select! {
+        leadership = leader::acquire(kube.clone(), leader::Settings::new(namespace)) => Some(Arc::new(leadership)),
+        () = stop.cancelled() => None,
+    };
+    waiting.abort();
+    metrics.leading(acquired.is_some());
+    Ok(acquired)
+}
+
+/// Runs the controllers; answers true if they ended because the lease was lost.
+async fn run_until_stopped(
+    controllers: impl Future<Output = ()>,
+    leadership: Option<&Arc<Leadership>>,
+    stop: &CancellationToken,
+) -> bool {
+    let lost = async {
+        match leadership {
+            Some(leadership) => leadership.lost().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = controllers => {
+            if !stop.is_cancelled() {
+                error!("the controllers have ended");
+            }
+            false
+        }
+        () = lost => {
+            error!("the lease was lost; another replica goes on");
+            true
+        }
+    }
+}
+
+/// Shows that the runtime is alive. An outage outside does not stop it: a restart would not help.
+async fn beat(liveness: Liveness) {
+    let mut ticks = tokio::time::interval(std::time::Duration::from_secs(10));
+    loop {
+        ticks.tick().await;
+        liveness.beat();
+    }
+}
+
+async fn context(
+    args: &RunArgs,
+    kube: kube::Client,
+    watches: &[controller::Watch],
+    metrics: Metrics,
+    leadership: Option<Arc<Leadership>>,
+) -> Result<Context, RunError> {
+    let owner = match &args.owner_id {
+        Some(owner) => owner.clone(),
+        None => cluster_id(&kube).await?,
+    };
+    let from_env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let base: BaseUrl = match &args.cloudflare_base_url {
+        Some(base) => base.clone(),
+        None => from_env("CLOUDFLARE_BASE_URL").unwrap_or_else(|| CLOUDFLARE_API.to_owned()).parse()?,
+    };
+    let region = args.aws_region.clone().or_else(|| from_env("AWS_REGION")).unwrap_or_else(|| "us-east-1".to_owned());
+    Ok(Context {
+        ses: ses::client::Client::load(args.ses_requests_per_second).await,
+        cloudflare: cloudflare::Client::new(base, args.cloudflare_requests_per_5m.get())?,
+        zones: Zones::default(),
+        resolver: resolver(args)?,
+        settings: Settings {
+            owner,
+            region,
+            ambient_credentials: args.ambient_credentials,
+            allow_adoption: args.allow_adoption,
+            pace: Pace { pending: args.pending_interval, verified: args.verified_interval },
+            cleanup_grace: args.cleanup_grace,
+            dry_run: args.dry_run,
+        },
+        memories: Memories::default(),
+        stores: watches.iter().map(controller::Watch::store).collect(),
+        recorder: Recorder::new(kube.clone(), &leader::identity()),
+        kube,
+        metrics,
+        leadership,
+    })
+}
+
+fn resolver(args: &RunArgs) -> Result<Option<Resolver>, RunError> {
+    if args.dns_check == DnsCheck::Off {
+        return Ok(None);
+    }
+    let settings = lookup::Settings {
+        mode: args.dns_check.into(),
+        resolvers: args.dns_resolvers.clone(),
+        authoritative_port: args.dns_authoritative_port.get(),
+        allow_private_nameservers: args.dns_allow_private_nameservers,
+        ..lookup::Settings::default()
+    };
+    Ok(Some(Resolver::new(settings)?))
+}
+
+/// The UID of kube-system stands for the cluster: it is as old as the cluster, and nobody deletes that namespace.
+async fn cluster_id(kube: &kube::Client) -> Result<String, RunError> {
+    let namespaces: Api<Namespace> = Api::all(kube.clone());
+    namespaces.get("kube-system").await?.metadata.uid.ok_or(RunError::NoOwnerId)
+}
+
+/// Requests to AWS are signed, but not encrypted by that: in the clear they may only go to this machine.
+fn check_aws_endpoints() -> Result<(), RunError> {
+    for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SESV2", "AWS_ENDPOINT_URL_STS"] {
+        let Ok(value) = std::env::var(variable) else { continue };
+        if !value.is_empty() && !is_safe_endpoint(&value) {
+            return Err(RunError::InsecureEndpoint { variable, value });
+        }
+    }
+    Ok(())
+}
+
+fn is_safe_endpoint(value: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(value) else { return false };
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    url.scheme() == "https" || (url.scheme() == "http" && loopback)
+}
+
+fn stop_on_signals(stop: &CancellationToken) -> Result<(), RunError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("stopping: running passes are finished");
+        stop.cancel();
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_to_aws_is_for_loopback_only() {
+        for good in ["http://127.0.0.1:4566", "http://localhost:1", "http://[::1]:80", "https://email.example.com"] {
+            assert!(is_safe_endpoint(good), "{good}");
+        }
+        for bad in ["http://10.0.0.1:80", "http://localhost.example.com", "http://example.com", "ftp://127.0.0.1", "x"] {
+            assert!(!is_safe_endpoint(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! Placeholder.
+pub mod http; pub mod logging; pub mod metrics;
