@@ -104,6 +104,22 @@ async fn at_most_four_servers_are_asked() {
 }
 
 #[tokio::test]
+async fn a_server_with_two_names_has_one_vote() {
+    let upstream = script(|query, _| {
+        let question = &query.queries[0];
+        if question.query_type == WireType::A {
+            return one(&with(
+                query,
+                vec![record(&question.name.to_ascii(), RData::A(A(server_ip(0))))],
+            ));
+        }
+        one(&resolve(query, 3))
+    });
+    let lookup = World::new(upstream, vec![txt_server("a")]).await.txt().await;
+    assert_eq!((lookup.servers_asked, lookup.servers_agreeing), (1, 1));
+}
+
+#[tokio::test]
 async fn a_lost_datagram_is_sent_again() {
     let tries = AtomicUsize::new(0);
     let second_time = script(move |query, _| {
@@ -156,6 +172,11 @@ async fn the_soa_of_an_alias_target_is_not_the_zone() {
         let question = &query.queries[0];
         let mut reply = match (question.query_type, question.name.to_ascii().as_str()) {
             (WireType::SOA, NAME) => with(query, vec![record(NAME, cname("test.")), soa("test.")]),
+            (WireType::SOA, "above.example.test.") => {
+                let mut reply = with(query, vec![record("above.example.test.", cname("empty.test."))]);
+                reply.authorities = vec![soa("test.")];
+                reply
+            }
             (WireType::SOA, "other.example.test.") => {
                 let mut reply = with(query, vec![record("other.example.test.", cname("x.example.org."))]);
                 reply.authorities = vec![soa("example.org.")];
@@ -169,7 +190,7 @@ async fn the_soa_of_an_alias_target_is_not_the_zone() {
     });
     let alias = script(|query, _| one(&with(query, vec![record(NAME, cname("test."))])));
     let world = World::new(upstream, vec![alias]).await;
-    for asked in [NAME, "other.example.test."] {
+    for asked in [NAME, "above.example.test.", "other.example.test."] {
         let cut = world.resolver.name_servers(&DnsName::new(asked)).await.unwrap();
         assert_eq!(cut.apex, DnsName::new(ZONE), "{asked}");
     }

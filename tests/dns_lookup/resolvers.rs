@@ -70,6 +70,24 @@ async fn the_next_resolver_is_asked_when_one_fails_or_is_slow() {
 }
 
 #[tokio::test]
+async fn resolvers_may_be_at_ipv6_addresses() {
+    let Some(upstream) = Scripted::start_v6(txt_server("over IPv6")).await else {
+        eprintln!("not tried: this machine has no IPv6");
+        return;
+    };
+    let settings = Settings {
+        mode: Mode::Recursive,
+        resolvers: vec![upstream.address.to_string().parse().unwrap()],
+        ..Settings::default()
+    };
+    let lookup = Resolver::new(settings)
+        .unwrap()
+        .ask(&DnsName::new(NAME), RecordType::Txt)
+        .await;
+    assert_eq!(lookup.answer, texts(&["over IPv6"]));
+}
+
+#[tokio::test]
 async fn broken_signatures_are_told_from_broken_servers() {
     let validating = script(|query, _| {
         if query.metadata.checking_disabled {
@@ -136,7 +154,11 @@ async fn asks_over_https() {
     assert_eq!(unknown(&lookup), "HTTP status 502 from 127.0.0.1");
     let lookup = doh(|_| (StatusCode::TEMPORARY_REDIRECT, vec![])).await;
     assert_eq!(unknown(&lookup), "HTTP status 307 from 127.0.0.1");
-    let lookup = doh(|_| (StatusCode::OK, vec![0; 10_000_000])).await;
+    let lookup = doh(|query| {
+        let good = with(&query, vec![record(NAME, txt("and then"))]).to_vec().unwrap();
+        (StatusCode::OK, [good, vec![0; 10_000_000]].concat())
+    })
+    .await;
     assert_eq!(unknown(&lookup), "unreadable answer from 127.0.0.1");
     let lookup = doh(|_| (StatusCode::OK, b"<html>".to_vec())).await;
     assert_eq!(unknown(&lookup), "unreadable answer from 127.0.0.1");

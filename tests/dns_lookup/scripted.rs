@@ -47,6 +47,12 @@ impl Scripted {
         Self::serve(socket, Some(listener), script)
     }
 
+    /// Serves `script` at a free port of `::1`, over UDP alone. None if the machine has no IPv6.
+    pub(crate) async fn start_v6(script: Script) -> Option<Self> {
+        let socket = UdpSocket::bind("[::1]:0").await.ok()?;
+        Some(Self::serve(socket, None, script))
+    }
+
     /// Serves `script` at this address; without `tcp`, connections hang.
     async fn start_at(ip: Ipv4Addr, port: u16, tcp: bool, script: Script) -> std::io::Result<Self> {
         let listener = TcpListener::bind((ip, port)).await?;
@@ -57,7 +63,7 @@ impl Scripted {
         let mut server = Self::serve(socket, None, script);
         server.tasks.push(tokio::spawn(async move {
             let _open = listener;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }));
         Ok(server)
     }
