@@ -11,19 +11,19 @@ async fn limited(client: &Client) -> Error {
     let before = Instant::now();
     let error = client.zones(&token()).await.unwrap_err();
     assert_eq!(error.kind, Kind::RateLimited);
-    assert!(before.elapsed() < Duration::from_secs(1), "told, not slept");
+    assert!(before.elapsed() < Duration::from_secs(5), "told, not slept");
     error
 }
 
-fn seconds(error: &Error) -> u64 {
+/// True if the wait is what is left of `asked` seconds.
+fn waits(error: &Error, asked: u64) -> bool {
     let ErrorClass::Transient {
         retry_after: Some(wait),
     } = error.class()
     else {
         panic!("{error:?}")
     };
-    // What is left of a wait is a little less than what was asked for.
-    (wait + Duration::from_millis(999)).as_secs()
+    (Duration::from_secs(asked - 5)..=Duration::from_secs(asked)).contains(&wait)
 }
 
 #[tokio::test]
@@ -32,12 +32,11 @@ async fn a_429_is_waited_for_by_its_retry_after() {
         let server = Server::start(move |_| answer(429, &[("retry-after", "17")], body.clone())).await;
         let client = server.client();
         let error = limited(&client).await;
-        assert_eq!((error.status, seconds(&error)), (Some(429), 17));
+        assert!(error.status == Some(429) && waits(&error, 17), "{error:?}");
         let error = limited(&client.clone()).await;
-        assert_eq!(
-            (error.status, seconds(&error)),
-            (None, 17),
-            "our own refusal, with the time that is left"
+        assert!(
+            error.status.is_none() && waits(&error, 17),
+            "our own refusal, with what is left: {error:?}"
         );
         assert_eq!(server.seen().len(), 1, "nothing is sent in the meantime");
     }
@@ -46,7 +45,7 @@ async fn a_429_is_waited_for_by_its_retry_after() {
 #[tokio::test]
 async fn a_429_without_a_wait_gets_one() {
     let server = Server::always(429, "").await;
-    assert_eq!(seconds(&limited(&server.client()).await), 60);
+    assert!(waits(&limited(&server.client()).await, 60));
 }
 
 #[tokio::test]
@@ -63,7 +62,7 @@ async fn a_503_is_waited_for_too() {
             }
         )
     );
-    assert_eq!(seconds(&limited(&client).await), 9);
+    assert!(waits(&limited(&client).await, 9));
 }
 
 #[tokio::test]
@@ -72,7 +71,7 @@ async fn the_last_request_of_a_window_holds_the_next() {
     let server = Server::start(move |_| answer(200, &[("ratelimit", header)], success("[]"))).await;
     let client = server.client();
     assert_eq!(client.zones(&token()).await, Ok(vec![]), "this one was still answered");
-    assert_eq!(seconds(&limited(&client).await), 30);
+    assert!(waits(&limited(&client).await, 30));
     let other = ApiToken::parse(b"another-token").unwrap();
     assert_eq!(client.zones(&other).await, Ok(vec![]), "another token is not held up");
     assert_eq!(server.seen().len(), 2);
@@ -102,9 +101,5 @@ async fn our_own_budget_is_kept() {
         answered += 1;
     }
     assert_eq!((answered, server.seen().len()), (5, 5), "a quarter at once");
-    assert_eq!(
-        seconds(&limited(&client).await),
-        20,
-        "the other 15 spread over 5 minutes"
-    );
+    assert!(waits(&limited(&client).await, 20), "the other 15 spread over 5 minutes");
 }

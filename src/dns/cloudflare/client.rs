@@ -213,7 +213,7 @@ impl Client {
         let unavailable = |detail| Error::new(list.operation, Kind::Unavailable, detail);
         let per_page = list.per_page.to_string();
         for _ in 0..LIST_ATTEMPTS {
-            let mut pages = Pages::new();
+            let mut pages = Pages::new(!list.filter.is_empty());
             let mut step = Step::Next(1);
             while let Step::Next(page) = step {
                 let page = page.to_string();

@@ -35,7 +35,6 @@ pub(super) struct Envelope {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ResultInfo {
-    pub(super) per_page: Option<u64>,
     pub(super) total_count: Option<u64>,
     pub(super) total_pages: Option<u64>,
 }
