@@ -36,6 +36,7 @@ impl DnsName {
     }
 
     /// The name `label.self`.
+    #[must_use]
     pub fn child(&self, label: &str) -> Self {
         Self::new(format!("{label}.{}", self.0))
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::observation::{Fault, ZoneView};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::CloudflareSpec;
-use crate::dns::cloudflare::{ApiToken, Client, Error, Fingerprint, Kind, Zone, ZoneId, ZonePick, pick_zone};
+use crate::dns::cloudflare::{ApiToken, Client, Error, Fingerprint, Kind, Zone, ZoneId, ZonePick, ZoneStatus, pick_zone};
 use crate::dns::record::DnsName;
 use crate::error::ErrorClass;
 
@@ -117,6 +117,14 @@ fn picked(zones: &[Zone], domain: &DnsName) -> Result<Zone, Fault> {
 }
 
 fn not_active(zone: &Zone) -> Fault {
+    if zone.status == ZoneStatus::Active {
+        let message = format!(
+            "Could not access zone: Cloudflare does not answer for the zone {} (it is a partial, secondary or internal zone); \
+             remove spec.dns to add the records at the provider that does",
+            zone.name
+        );
+        return terminal(Reason::ZoneNotAccessible, message);
+    }
     let message = format!(
         "The zone {} is not active at Cloudflare: set the name servers that Cloudflare assigned ({}) at the domain's registrar",
         zone.name,
