@@ -107,11 +107,21 @@ pub struct RunArgs {
     pub cleanup_grace: Duration,
 
     /// Where metrics are served, ADDRESS:PORT; 0 for nowhere.
-    #[arg(long, env = "SENDING_DOMAIN_OPERATOR_METRICS_ADDRESS", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "SENDING_DOMAIN_OPERATOR_METRICS_ADDRESS",
+        default_value = "0.0.0.0:8080",
+        value_name = "ADDRESS"
+    )]
     pub metrics_address: String,
 
     /// Where /livez and /readyz are served, ADDRESS:PORT; 0 for nowhere.
-    #[arg(long, env = "SENDING_DOMAIN_OPERATOR_HEALTH_ADDRESS", default_value = "0.0.0.0:8081", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "SENDING_DOMAIN_OPERATOR_HEALTH_ADDRESS",
+        default_value = "0.0.0.0:8081",
+        value_name = "ADDRESS"
+    )]
     pub health_address: String,
 
     /// Elect a leader by a Lease, so that several replicas can run.
@@ -203,7 +213,9 @@ mod tests {
     #[test]
     fn every_flag_has_an_environment_variable_of_its_name() {
         for arg in Cli::command().get_arguments() {
-            let Some(flag) = arg.get_long().filter(|f| !["help", "version"].contains(f)) else { continue };
+            let Some(flag) = arg.get_long().filter(|f| !["help", "version"].contains(f)) else {
+                continue;
+            };
             let expected = format!("SENDING_DOMAIN_OPERATOR_{}", flag.replace('-', "_").to_uppercase());
             assert_eq!(arg.get_env().and_then(|e| e.to_str()), Some(expected.as_str()), "--{flag}");
         }
@@ -218,7 +230,13 @@ mod tests {
         let Some(Command::Run(run)) = cli.command else { panic!("not run") };
         assert!(!run.ambient_credentials);
         assert_eq!(run.pending_interval, Duration::from_secs(2));
-        for bad in ["--nonsense", "--pending-interval=0s", "--pending-interval=5", "--owner-id=a/b", "--cloudflare-base-url=http://example.com"] {
+        for bad in [
+            "--nonsense",
+            "--pending-interval=0s",
+            "--pending-interval=5",
+            "--owner-id=a/b",
+            "--cloudflare-base-url=http://example.com",
+        ] {
             assert!(Cli::try_parse_from(["x", "run", bad]).is_err(), "{bad}");
         }
     }

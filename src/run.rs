@@ -80,7 +80,8 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     let metrics = Metrics::new();
     let readiness = Readiness::default();
     let liveness = Liveness::new();
-    let served = http::serve(&args.metrics_address, &args.health_address, &metrics, &readiness, &liveness, stop.clone()).await?;
+    let served =
+        http::serve(&args.metrics_address, &args.health_address, &metrics, &readiness, &liveness, stop.clone()).await?;
     info!(version = env!("CARGO_PKG_VERSION"), metrics = ?served.metrics, health = ?served.health, "starting");
 
     let leadership = elect(&args, &config, &kube, &metrics, &stop, &readiness, &liveness).await?;
@@ -101,7 +102,8 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
         readiness.ready();
     });
     let beat = tokio::spawn(beat(liveness));
-    let lost = run_until_stopped(controller::run(watches, &scope, context, stop.clone()), leadership.as_ref(), &stop).await;
+    let lost =
+        run_until_stopped(controller::run(watches, &scope, context, stop.clone()), leadership.as_ref(), &stop).await;
     beat.abort();
     match (lost, leadership) {
         (true, _) => Err(RunError::LeaseLost),
@@ -204,6 +206,7 @@ async fn context(
             owner,
             region,
             ambient_credentials: args.ambient_credentials,
+            require_namespace_claims: args.require_namespace_claims,
             allow_adoption: args.allow_adoption,
             pace: Pace { pending: args.pending_interval, verified: args.verified_interval },
             cleanup_grace: args.cleanup_grace,
@@ -250,7 +253,9 @@ fn check_aws_endpoints() -> Result<(), RunError> {
 }
 
 fn is_safe_endpoint(value: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(value) else { return false };
+    let Ok(url) = reqwest::Url::parse(value) else {
+        return false;
+    };
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
     url.scheme() == "https" || (url.scheme() == "http" && loopback)
@@ -280,7 +285,8 @@ mod tests {
         for good in ["http://127.0.0.1:4566", "http://localhost:1", "http://[::1]:80", "https://email.example.com"] {
             assert!(is_safe_endpoint(good), "{good}");
         }
-        for bad in ["http://10.0.0.1:80", "http://localhost.example.com", "http://example.com", "ftp://127.0.0.1", "x"] {
+        for bad in ["http://10.0.0.1:80", "http://localhost.example.com", "http://example.com", "ftp://127.0.0.1", "x"]
+        {
             assert!(!is_safe_endpoint(bad), "{bad}");
         }
     }

@@ -1,10 +1,10 @@
 //! The loop: watches the objects, runs a pass for each that may need one, and asks for the next.
 
+pub mod claim;
 pub mod context;
 pub mod error;
 pub mod finalizer;
 pub mod pass;
-pub mod rivals;
 pub mod teardown;
 pub mod write;
 

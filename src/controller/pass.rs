@@ -8,10 +8,11 @@ use tracing::{debug, info};
 
 use super::context::{Context, Remembered};
 use super::error::Error;
-use super::{finalizer, rivals, teardown, write};
+use super::{claim, finalizer, teardown, write};
 use crate::api::v1alpha1::{SendingDomain, SendingDomainStatus};
 use crate::api::{RECONCILE_AT, RECREATE_AT, duration};
 use crate::execute::{self, Outcome, Ports};
+use crate::observe::observation::Claim;
 use crate::observe::{self, Sight, Sources, Viewpoint};
 use crate::ownership::Mark;
 use crate::plan::{self, Action, Plan, Subject};
@@ -75,7 +76,8 @@ async fn live(
     };
 
     let viewpoint = viewpoint(&object, namespace, &account, status::was_ready(&old), context, now);
-    let (sight, plan) = see_and_plan(&subject, &viewpoint, context, remembered).await;
+    let claim = claim::claim(&object, &account, context).await?;
+    let (sight, plan) = see_and_plan(&subject, &viewpoint, claim, context, remembered).await;
     debug!(plan = %plan, "planned");
     let outcome = if dry_run {
         Outcome { dry_run, ..Outcome::default() }
@@ -111,19 +113,19 @@ async fn live(
 async fn see_and_plan(
     subject: &Subject<'_>,
     viewpoint: &Viewpoint<'_>,
+    claim: Claim,
     context: &Context,
     remembered: &mut Remembered,
 ) -> (Sight, Plan) {
     let sources = sources(context);
-    let rivals = rivals::rivals(viewpoint.object, viewpoint.account, context);
-    let sight = observe::observe(viewpoint, &sources, &mut remembered.memory, rivals.clone()).await;
+    let sight = observe::observe(viewpoint, &sources, &mut remembered.memory, claim.clone()).await;
     let plan = plan::plan(subject, &sight.observation, viewpoint.now);
     let writes_records = plan.actions.iter().any(|a| matches!(a, Action::WriteRecords { .. }));
     if !writes_records || remembered.memory.zone_was_read_at(viewpoint.now) {
         return (sight, plan);
     }
     remembered.memory.zone_changed();
-    let sight = observe::observe(viewpoint, &sources, &mut remembered.memory, rivals).await;
+    let sight = observe::observe(viewpoint, &sources, &mut remembered.memory, claim).await;
     let plan = plan::plan(subject, &sight.observation, viewpoint.now);
     (sight, plan)
 }
@@ -186,10 +188,12 @@ pub(super) fn account(object: &SendingDomain, context: &Context) -> Account {
     let pinned = object.status.as_ref().and_then(|s| s.identity.as_ref()).and_then(|i| i.region.clone());
     let region = object.spec.ses.region.clone().or(pinned.filter(|r| is_region(r)));
     let namespace = object.namespace().unwrap_or_default();
-    let role = object.spec.ses.role_arn.as_ref().map(|arn| Role {
-        arn: arn.clone(),
-        external_id: format!("{}/{namespace}", context.settings.owner),
-    });
+    let role = object
+        .spec
+        .ses
+        .role_arn
+        .as_ref()
+        .map(|arn| Role { arn: arn.clone(), external_id: format!("{}/{namespace}", context.settings.owner) });
     Account { region: region.unwrap_or_else(|| context.settings.region.clone()), role }
 }
 

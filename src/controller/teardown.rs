@@ -13,7 +13,7 @@ use super::{finalizer, write};
 use crate::api::v1alpha1::{DeletionPolicy, SendingDomain};
 use crate::api::{FORCE_RELEASE, reason::Reason};
 use crate::observe;
-use crate::observe::observation::Rivals;
+use crate::observe::observation::Claim;
 use crate::ownership::Mark;
 use crate::plan::Subject;
 use crate::plan::teardown::{Patience, Release, Teardown, plan_teardown};
@@ -87,7 +87,7 @@ async fn take_away(
     };
     remembered.memory.begin_end();
     let viewpoint = viewpoint(object, namespace, &account, false, context, now);
-    let sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, Rivals::default()).await;
+    let sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, Claim::default()).await;
     let patience = Patience {
         deleted_at: object.metadata.deletion_timestamp.as_ref().map_or(now, |t| t.0),
         grace: SignedDuration::try_from(context.settings.cleanup_grace).unwrap_or(SignedDuration::MAX),

@@ -141,7 +141,7 @@ pub struct Plan {
 
 /// Plans the next writes for an object that is neither deleted nor suspended.
 pub fn plan(subject: &Subject<'_>, seen: &Observation, now: Timestamp) -> Plan {
-    if let Some(blocker) = claims::refusal(&subject.spec.domain, &seen.rivals) {
+    if let Some(blocker) = claims::refusal(&subject.spec.domain, &seen.claim) {
         return Plan { blockers: vec![blocker], ..Plan::default() };
     }
     let mut plan = Plan::default();

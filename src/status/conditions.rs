@@ -52,7 +52,11 @@ pub fn judge(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &R
     }
     checks.push((DnsVerified, dns_verified(status, report), Reason::Verified));
     checks.push((DkimVerified, kept(old, DkimVerified, report, dkim_verified(old, status, report)), Reason::Verified));
-    checks.push((MailFromVerified, kept(old, MailFromVerified, report, mail_from_verified(old, status, report)), Reason::Verified));
+    checks.push((
+        MailFromVerified,
+        kept(old, MailFromVerified, report, mail_from_verified(old, status, report)),
+        Reason::Verified,
+    ));
     if failed {
         checks.iter_mut().for_each(|(_, check, _)| give_up_waiting(check, status));
     }
@@ -79,11 +83,8 @@ pub fn judge(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &R
     if let Err(unmet) = &ready {
         let stalled = failed || unmet.reason.class() == ReasonClass::Terminal;
         let condition = if stalled { Stalled } else { Reconciling };
-        let verdict = Verdict {
-            status: ConditionStatus::True,
-            reason: unmet.reason.as_str(),
-            message: unmet.message.clone(),
-        };
+        let verdict =
+            Verdict { status: ConditionStatus::True, reason: unmet.reason.as_str(), message: unmet.message.clone() };
         conditions.push((condition, verdict));
     }
     Judged { conditions, phase }
@@ -120,9 +121,7 @@ fn as_it_was(condition: &Condition) -> Option<Verdict> {
 fn verdict(check: &Check, reason: Reason) -> Verdict {
     match check {
         Ok(message) => Verdict { status: ConditionStatus::True, reason: reason.as_str(), message: message.clone() },
-        Err(unmet) => {
-            Verdict { status: unmet.status, reason: unmet.reason.as_str(), message: unmet.message.clone() }
-        }
+        Err(unmet) => Verdict { status: unmet.status, reason: unmet.reason.as_str(), message: unmet.message.clone() },
     }
 }
 
@@ -140,19 +139,14 @@ fn give_up_waiting(check: &mut Check, status: &SendingDomainStatus) {
     if matches!(unmet.reason, Reason::WaitingForDNS | Reason::WaitingForSES) {
         let since = status.verification.as_ref().map_or_else(String::new, |v| format!(" (begun {})", v.started_at.0));
         unmet.reason = Reason::VerificationFailed;
-        unmet.message = format!(
-            "Verification failed{since}; it begins again by itself once DNS is right. {}",
-            unmet.message
-        );
+        unmet.message =
+            format!("Verification failed{since}; it begins again by itself once DNS is right. {}", unmet.message);
     }
 }
 
 /// SES has given up, or a first verification has passed its deadline.
 fn has_failed(status: &SendingDomainStatus, report: &Report<'_>) -> bool {
-    let overdue = status
-        .verification
-        .as_ref()
-        .is_some_and(|v| v.verified_at.is_none() && report.now >= v.deadline.0);
+    let overdue = status.verification.as_ref().is_some_and(|v| v.verified_at.is_none() && report.now >= v.deadline.0);
     report.identity().is_some_and(Identity::has_failed) || overdue
 }
 
@@ -211,7 +205,9 @@ fn records_synced(report: &Report<'_>) -> Check {
             let zone = report.seen.zone.known().map_or_else(String::new, |v| format!(" {}", v.zone.name));
             Ok(format!("All records are in the Cloudflare zone{zone}"))
         }
-        (None, _) => Err(Unmet::no(Reason::WaitingForSES, "The records are written when SES has handed out its DKIM tokens")),
+        (None, _) => {
+            Err(Unmet::no(Reason::WaitingForSES, "The records are written when SES has handed out its DKIM tokens"))
+        }
     }
 }
 
@@ -221,7 +217,10 @@ fn dns_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Check {
     }
     let required: Vec<&RecordStatus> = status.records.iter().filter(|r| r.required).collect();
     if required.iter().filter(|r| r.purpose == RecordPurpose::Dkim).count() != DKIM_TOKENS {
-        return Err(Unmet::unknown(Reason::WaitingForSES, "The records are known when SES has handed out its DKIM tokens"));
+        return Err(Unmet::unknown(
+            Reason::WaitingForSES,
+            "The records are known when SES has handed out its DKIM tokens",
+        ));
     }
     let wrong: Vec<&RecordStatus> =
         required.iter().copied().filter(|r| matches!(r.state, RecordState::Missing | RecordState::Incorrect)).collect();
@@ -266,20 +265,29 @@ fn awaited(part: &str, state: Option<&SesStatus>, was_true: bool, records_found:
         ),
         Some(SesStatus::TemporaryFailure) if was_true => Unmet::no(
             Reason::VerificationLost,
-            format!("SES does not find the {part} records any more and stops sending if they stay away; restore them in DNS"),
+            format!(
+                "SES does not find the {part} records any more and stops sending if they stay away; restore them in DNS"
+            ),
         ),
-        _ if !records_found => {
-            Unmet::no(Reason::WaitingForDNS, format!("SES verifies {part} once its records are in DNS; see .status.records"))
-        }
+        _ if !records_found => Unmet::no(
+            Reason::WaitingForDNS,
+            format!("SES verifies {part} once its records are in DNS; see .status.records"),
+        ),
         _ => Unmet::no(
             Reason::WaitingForSES,
-            format!("The {part} records are in DNS; SES looks by itself, usually within 15 to 30 minutes, at most 72 hours"),
+            format!(
+                "The {part} records are in DNS; SES looks by itself, usually within 15 to 30 minutes, at most 72 hours"
+            ),
         ),
     }
 }
 
 fn found(status: &SendingDomainStatus, purpose: RecordPurpose) -> bool {
-    status.records.iter().filter(|r| r.purpose == purpose).all(|r| r.state != RecordState::Missing && r.state != RecordState::Incorrect)
+    status
+        .records
+        .iter()
+        .filter(|r| r.purpose == purpose)
+        .all(|r| r.state != RecordState::Missing && r.state != RecordState::Incorrect)
 }
 
 fn lost(old: &SendingDomainStatus, condition_type: ConditionType) -> bool {

@@ -34,7 +34,9 @@ fn done(action: &Action) -> Note {
         Action::CreateIdentity(_) => ("IdentityCreated", "CreateIdentity", "Created the SES identity".to_owned()),
         Action::AdoptIdentity { .. } => ("IdentityAdopted", "AdoptIdentity", "Adopted the SES identity".to_owned()),
         Action::EnableSigning => ("SigningEnabled", "EnableSigning", "Switched DKIM signing on at SES".to_owned()),
-        Action::RestartDkim => ("VerificationRearmed", "RestartDkim", "Asked SES to look for the DKIM records again".to_owned()),
+        Action::RestartDkim => {
+            ("VerificationRearmed", "RestartDkim", "Asked SES to look for the DKIM records again".to_owned())
+        }
         Action::SetMailFrom { domain, .. } => {
             ("MailFromSet", "SetMailFrom", format!("Set the MAIL FROM domain {domain} at SES"))
         }
@@ -64,7 +66,8 @@ fn ready_turned(old: &SendingDomainStatus, new: &SendingDomainStatus) -> Option<
     let lost = was_ready(old) && ready.status != "True";
     let warning = lost || reason.class() == ReasonClass::Terminal;
     // Waiting for the usual things is no news; the condition says it.
-    let routine = matches!(reason, Reason::Progressing | Reason::DryRun | Reason::WaitingForSES | Reason::WaitingForSESBudget);
+    let routine =
+        matches!(reason, Reason::Progressing | Reason::DryRun | Reason::WaitingForSES | Reason::WaitingForSESBudget);
     (warning || !routine).then(|| Note {
         warning,
         reason: reason.as_str(),

@@ -1,2 +1,4 @@
 //! Placeholder.
-pub mod http; pub mod logging; pub mod metrics;
+pub mod http;
+pub mod logging;
+pub mod metrics;
