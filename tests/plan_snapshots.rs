@@ -40,7 +40,7 @@ fn a_new_domain_gets_an_identity_first() {
 fn then_its_five_records_and_its_mail_from_domain() {
     assert_snapshot!(plan(&with_identity()), @"
     set the MAIL FROM domain to bounce.mail.example.com
-    write to the zone example.com:
+    write 5 records to the zone example.com
       + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
       + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
       + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
@@ -82,7 +82,7 @@ fn what_people_did_to_our_records_is_repaired() {
         }
     }
     assert_snapshot!(plan(&world), @"
-    write to the zone example.com:
+    write 3 records to the zone example.com
       + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
       ~ bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com (record new-2)
       ~ bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com (record new-5)
@@ -94,7 +94,7 @@ fn a_second_record_of_ours_is_one_too_many() {
     let mut world = verified();
     world.records.push(ours("twin", "bounce.mail.example.com", txt("v=spf1 include:amazonses.com ~all")));
     assert_snapshot!(plan(&world), @"
-    write to the zone example.com:
+    write 1 record to the zone example.com
       - record twin
     ");
 }
@@ -105,7 +105,7 @@ fn a_foreign_mail_exchanger_is_left_alone_and_reported() {
     world.records.push(record("theirs", "bounce.mail.example.com", mx(5, "mx.example.net"), None));
     assert_snapshot!(plan(&world), @"
     set the MAIL FROM domain to bounce.mail.example.com
-    write to the zone example.com:
+    write 4 records to the zone example.com
       + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
       + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
       + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
@@ -120,7 +120,7 @@ fn a_second_spf_record_is_never_added() {
     world.records.push(record("theirs", "bounce.mail.example.com", txt("v=spf1 include:example.net -all"), None));
     assert_snapshot!(plan(&world), @"
     set the MAIL FROM domain to bounce.mail.example.com
-    write to the zone example.com:
+    write 4 records to the zone example.com
       + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
       + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
       + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
@@ -148,7 +148,7 @@ fn a_foreign_alias_is_replaced_only_on_request() {
     world.records.push(record("theirs", "aaa._domainkey.mail.example.com", cname("elsewhere.example.net"), None));
     assert_snapshot!(plan(&world), @"
     set the MAIL FROM domain to bounce.mail.example.com
-    write to the zone example.com:
+    write 4 records to the zone example.com
       + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
       + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
       + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
@@ -158,7 +158,7 @@ fn a_foreign_alias_is_replaced_only_on_request() {
     world.spec.dns.as_mut().unwrap().cloudflare.as_mut().unwrap().conflict_policy = ConflictPolicy::Overwrite;
     assert_snapshot!(plan(&world), @"
     set the MAIL FROM domain to bounce.mail.example.com
-    write to the zone example.com:
+    write 5 records to the zone example.com
       ~ aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com (record theirs)
       + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
       + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
@@ -172,7 +172,7 @@ fn an_existing_dmarc_policy_is_never_changed_or_doubled() {
     let mut world = verified();
     world.spec.dmarc = Some(Default::default());
     assert_snapshot!(plan(&world), @"
-    write to the zone example.com:
+    write 1 record to the zone example.com
       + _dmarc.mail.example.com TXT v=DMARC1; p=none
     ");
     world.records.push(record("theirs", "_dmarc.mail.example.com", txt("v=DMARC1; p=reject"), None));
@@ -186,7 +186,7 @@ fn a_dmarc_record_of_ours_goes_with_the_wish_for_it() {
     world.to_the_end();
     world.spec.dmarc = None;
     assert_snapshot!(plan(&world), @"
-    write to the zone example.com:
+    write 1 record to the zone example.com
       - record new-6
     ");
 }
@@ -197,14 +197,11 @@ fn another_mail_from_domain_is_made_before_the_old_one_is_left() {
     world.spec.mail_from.subdomain = "returns".to_owned();
     let story: Vec<String> = (0..4).map(|_| world.pass().to_string()).collect();
     assert_snapshot!(story.join("--- next pass ---\n"), @"
-    write to the zone example.com:
+    write 2 records to the zone example.com
       + returns.mail.example.com TXT v=spf1 include:amazonses.com ~all
       + returns.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
     --- next pass ---
     set the MAIL FROM domain to returns.mail.example.com
-    write to the zone example.com:
-      - record new-5
-      - record new-4
     --- next pass ---
     nothing to do
     --- next pass ---
@@ -228,12 +225,39 @@ fn an_identity_that_was_released_is_adopted() {
 }
 
 #[test]
+fn fresh_tokens_are_made_before_the_old_records_go() {
+    let mut world = verified();
+    world.recreate_at = Some("2026-11-23".to_owned());
+    let mut story: Vec<String> = (0..3).map(|_| world.pass().to_string()).collect();
+    world.ses_looks();
+    story.extend((0..2).map(|_| world.pass().to_string()));
+    assert_snapshot!(story.join("--- next pass ---\n"), @"
+    delete the SES identity
+    --- next pass ---
+    create the SES identity
+    --- next pass ---
+    set the MAIL FROM domain to bounce.mail.example.com
+    write 3 records to the zone example.com
+      + x2._domainkey.mail.example.com CNAME x2.dkim.amazonses.com
+      + y2._domainkey.mail.example.com CNAME y2.dkim.amazonses.com
+      + z2._domainkey.mail.example.com CNAME z2.dkim.amazonses.com
+    --- next pass ---
+    write 3 records to the zone example.com
+      - record new-1
+      - record new-2
+      - record new-3
+    --- next pass ---
+    nothing to do
+    ");
+}
+
+#[test]
 fn keys_that_the_user_brought_are_not_managed() {
     let mut world = with_identity();
     world.identity.as_mut().unwrap().dkim.origin = Some("EXTERNAL".to_owned());
     assert_snapshot!(plan(&world), @"
     set the MAIL FROM domain to bounce.mail.example.com
-    write to the zone example.com:
+    write 2 records to the zone example.com
       + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
       + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
     blocked: IdentityReady UnsupportedDKIMOrigin: The identity signs with DKIM keys of its own (BYODKIM), which the operator does not manage; switch it to Easy DKIM
@@ -260,7 +284,7 @@ fn a_failed_verification_is_taken_up_when_dns_is_right_and_not_before() {
     have SES look for the DKIM records again
     set the MAIL FROM domain to bounce.mail.example.com
     --- without the records ---
-    write to the zone example.com:
+    write 5 records to the zone example.com
       + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
       + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
       + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com

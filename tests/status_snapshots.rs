@@ -42,12 +42,12 @@ fn fault(reason: Reason, class: ErrorClass) -> Fault {
 fn a_manual_domain_waits_for_its_records() {
     assert_snapshot!(waiting().summary(), @r#"
     Some(Pending), records Some("0/5")
-    Ready = False WaitingForDNS: 5 of 5 required records are not right in DNS yet (new records usually take 15 to 30 minutes, at most 48 hours). CNAME aaa._domainkey.mail.example.com is missing: The domain's name servers do not have it yet. Add a CNAME record named aaa._domainkey.mail.example.com with the value aaa.dkim.amazonses.com
+    Ready = False WaitingForDNS: 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
     IdentityReady = True Synced: SES has the identity in us-east-1
-    DNSVerified = False WaitingForDNS: 5 of 5 required records are not right in DNS yet (new records usually take 15 to 30 minutes, at most 48 hours). CNAME aaa._domainkey.mail.example.com is missing: The domain's name servers do not have it yet. Add a CNAME record named aaa._domainkey.mail.example.com with the value aaa.dkim.amazonses.com
+    DNSVerified = False WaitingForDNS: 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
     DKIMVerified = False WaitingForDNS: SES verifies DKIM once its records are in DNS; see .status.records
     MailFromVerified = False WaitingForDNS: SES verifies MAIL FROM once its records are in DNS; see .status.records
-    Reconciling = True WaitingForDNS: 5 of 5 required records are not right in DNS yet (new records usually take 15 to 30 minutes, at most 48 hours). CNAME aaa._domainkey.mail.example.com is missing: The domain's name servers do not have it yet. Add a CNAME record named aaa._domainkey.mail.example.com with the value aaa.dkim.amazonses.com
+    Reconciling = True WaitingForDNS: 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
     "#);
 }
 
@@ -87,12 +87,12 @@ fn after_the_deadline_the_domain_has_failed_and_says_what_is_missing() {
     world.pass();
     assert_snapshot!(world.summary(), @r#"
     Some(Failed), records Some("0/5")
-    Ready = False VerificationFailed: Verification failed (begun 2026-11-23T10:00:00Z); it begins again by itself once DNS is right. 5 of 5 required records are not right in DNS yet (new records usually take 15 to 30 minutes, at most 48 hours). CNAME aaa._domainkey.mail.example.com is missing: The domain's name servers do not have it yet. Add a CNAME record named aaa._domainkey.mail.example.com with the value aaa.dkim.amazonses.com
+    Ready = False VerificationFailed: Verification failed (begun 2026-11-23T10:00:00Z); it begins again by itself once DNS is right. 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
     IdentityReady = True Synced: SES has the identity in us-east-1
-    DNSVerified = False VerificationFailed: Verification failed (begun 2026-11-23T10:00:00Z); it begins again by itself once DNS is right. 5 of 5 required records are not right in DNS yet (new records usually take 15 to 30 minutes, at most 48 hours). CNAME aaa._domainkey.mail.example.com is missing: The domain's name servers do not have it yet. Add a CNAME record named aaa._domainkey.mail.example.com with the value aaa.dkim.amazonses.com
+    DNSVerified = False VerificationFailed: Verification failed (begun 2026-11-23T10:00:00Z); it begins again by itself once DNS is right. 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
     DKIMVerified = False VerificationFailed: Verification failed (begun 2026-11-23T10:00:00Z); it begins again by itself once DNS is right. SES verifies DKIM once its records are in DNS; see .status.records
     MailFromVerified = False VerificationFailed: Verification failed (begun 2026-11-23T10:00:00Z); it begins again by itself once DNS is right. SES verifies MAIL FROM once its records are in DNS; see .status.records
-    Stalled = True VerificationFailed: Verification failed (begun 2026-11-23T10:00:00Z); it begins again by itself once DNS is right. 5 of 5 required records are not right in DNS yet (new records usually take 15 to 30 minutes, at most 48 hours). CNAME aaa._domainkey.mail.example.com is missing: The domain's name servers do not have it yet. Add a CNAME record named aaa._domainkey.mail.example.com with the value aaa.dkim.amazonses.com
+    Stalled = True VerificationFailed: Verification failed (begun 2026-11-23T10:00:00Z); it begins again by itself once DNS is right. 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
     "#);
 }
 
@@ -122,35 +122,22 @@ fn a_failed_domain_recovers() {
 
 #[test]
 fn a_verification_that_ses_loses_is_told_at_once() {
-    let mut world = verified();
+    let mut world = World::new(manual());
+    world.settle();
+    world.records = verified().records;
+    world.to_the_end();
     world.records.clear();
     let identity = world.identity.as_mut().unwrap();
     identity.verification = Some(SesStatus::TemporaryFailure);
     identity.dkim.status = SesStatus::TemporaryFailure;
     assert_snapshot!(see(&mut world, |_| {}), @r#"
     Some(Pending), records Some("0/5")
-    Ready = False Progressing: Under way: write to the zone example.com:
-      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
-      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
-      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
-      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
-      + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
+    Ready = False VerificationLost: SES does not find the records of this verified domain any more. 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
     IdentityReady = True Synced: SES has the identity in us-east-1
-    RecordsSynced = False Progressing: Under way: write to the zone example.com:
-      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
-      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
-      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
-      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
-      + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
-    DNSVerified = False WaitingForDNS: 5 of 5 required records are not right in DNS yet (new records usually take 15 to 30 minutes, at most 48 hours). CNAME aaa._domainkey.mail.example.com is missing: The domain's name servers do not have it yet. Add a CNAME record named aaa._domainkey.mail.example.com with the value aaa.dkim.amazonses.com
-    DKIMVerified = False VerificationLost: SES does not find the DKIM records any more and stops sending if they stay away; restore them in DNS
+    DNSVerified = False VerificationLost: SES does not find the records of this verified domain any more. 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
+    DKIMVerified = False VerificationLost: SES does not find the records of this verified domain any more. SES verifies DKIM once its records are in DNS; see .status.records
     MailFromVerified = True Verified: SES has verified the MAIL FROM domain bounce.mail.example.com
-    Reconciling = True Progressing: Under way: write to the zone example.com:
-      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
-      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
-      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
-      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
-      + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
+    Reconciling = True VerificationLost: SES does not find the records of this verified domain any more. 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
     "#);
 }
 
@@ -166,10 +153,10 @@ fn a_re_arm_that_ses_does_not_take_is_said_after_an_hour() {
     world.pass();
     fail(&mut world);
     world.after(1);
-    let seen = world.observe();
-    let plan = world.plan_for(&seen);
-    world.report(&seen, &plan, &Outcome::default());
-    assert_snapshot!(world.condition("Ready"), @"False Progressing: Under way: have SES look for the DKIM records again");
+    world.pass();
+    fail(&mut world);
+    world.pass();
+    assert_snapshot!(world.condition("Ready"), @"False RearmRefused: SES still says FAILED for DKIM, although DNS is right and SES was asked to look again; open a case with AWS, or set the annotation sendingdomain.dev/recreate-at for fresh DKIM tokens");
 }
 
 #[test]
@@ -194,13 +181,13 @@ fn a_missing_spf_record_ends_ready() {
     world.records.retain(|r| r.record_type != "TXT");
     assert_snapshot!(see(&mut world, |seen| seen.zone = Observed::NotConfigured), @r#"
     Some(Pending), records Some("4/5")
-    Ready = False WaitingForDNS: 1 of 5 required records are not right in DNS yet (new records usually take 15 to 30 minutes, at most 48 hours). TXT bounce.mail.example.com is missing: The domain's name servers do not have it yet. Add a TXT record named bounce.mail.example.com with the value v=spf1 include:amazonses.com ~all
+    Ready = False WaitingForDNS: 1 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. TXT bounce.mail.example.com: Not at the domain's name servers yet: add a TXT record of this name with the value v=spf1 include:amazonses.com ~all
     IdentityReady = True Synced: SES has the identity in us-east-1
     RecordsSynced = True Synced: All records are in the Cloudflare zone
-    DNSVerified = False WaitingForDNS: 1 of 5 required records are not right in DNS yet (new records usually take 15 to 30 minutes, at most 48 hours). TXT bounce.mail.example.com is missing: The domain's name servers do not have it yet. Add a TXT record named bounce.mail.example.com with the value v=spf1 include:amazonses.com ~all
+    DNSVerified = False WaitingForDNS: 1 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. TXT bounce.mail.example.com: Not at the domain's name servers yet: add a TXT record of this name with the value v=spf1 include:amazonses.com ~all
     DKIMVerified = True Verified: SES has verified the domain by DKIM
     MailFromVerified = True Verified: SES has verified the MAIL FROM domain bounce.mail.example.com
-    Reconciling = True WaitingForDNS: 1 of 5 required records are not right in DNS yet (new records usually take 15 to 30 minutes, at most 48 hours). TXT bounce.mail.example.com is missing: The domain's name servers do not have it yet. Add a TXT record named bounce.mail.example.com with the value v=spf1 include:amazonses.com ~all
+    Reconciling = True WaitingForDNS: 1 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. TXT bounce.mail.example.com: Not at the domain's name servers yet: add a TXT record of this name with the value v=spf1 include:amazonses.com ~all
     "#);
 }
 
@@ -229,7 +216,7 @@ fn before_verification_the_same_token_stalls_it() {
     Ready = False InvalidAPIToken: What to do next.
     IdentityReady = True Synced: SES has the identity in us-east-1
     RecordsSynced = False InvalidAPIToken: What to do next.
-    DNSVerified = False WaitingForDNS: 5 of 5 required records are not right in DNS yet (new records usually take 15 to 30 minutes, at most 48 hours). CNAME aaa._domainkey.mail.example.com is missing: The domain's name servers do not have it yet. Add a CNAME record named aaa._domainkey.mail.example.com with the value aaa.dkim.amazonses.com
+    DNSVerified = False WaitingForDNS: 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
     DKIMVerified = False WaitingForDNS: SES verifies DKIM once its records are in DNS; see .status.records
     MailFromVerified = False Progressing: Under way: set the MAIL FROM domain to bounce.mail.example.com
     Stalled = True InvalidAPIToken: What to do next.
@@ -282,9 +269,9 @@ fn what_was_found_instead_is_shown() {
         })
         .collect();
     assert_snapshot!(records.join("\n"), @r#"
-    CNAME aaa._domainkey.mail.example.com Missing []: The domain's name servers do not have it yet. Add a CNAME record named aaa._domainkey.mail.example.com with the value aaa.dkim.amazonses.com
-    CNAME bbb._domainkey.mail.example.com Missing []: The domain's name servers do not have it yet. Add a CNAME record named bbb._domainkey.mail.example.com with the value bbb.dkim.amazonses.com
-    CNAME ccc._domainkey.mail.example.com Missing []: The domain's name servers do not have it yet. Add a CNAME record named ccc._domainkey.mail.example.com with the value ccc.dkim.amazonses.com
+    CNAME aaa._domainkey.mail.example.com Missing []: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
+    CNAME bbb._domainkey.mail.example.com Missing []: Not at the domain's name servers yet: add a CNAME record of this name with the value bbb.dkim.amazonses.com
+    CNAME ccc._domainkey.mail.example.com Missing []: Not at the domain's name servers yet: add a CNAME record of this name with the value ccc.dkim.amazonses.com
     TXT bounce.mail.example.com Incorrect ["v=spf1 include:example.net\\u{1b}[31m -all"]: Add include:amazonses.com to the SPF record, before its last term
     MX bounce.mail.example.com Incorrect ["5 mx.example.net"]: Change the MX record to 10 feedback-smtp.us-east-1.amazonses.com: SES accepts no other mail exchanger there
     "#);
@@ -296,9 +283,9 @@ fn suspending_keeps_what_is_ready_and_ends_what_is_under_way() {
     world.status = status::suspended(&world.status, 2, world.now);
     assert_snapshot!(world.summary(), @r#"
     Some(Pending), records Some("0/5")
-    Ready = False WaitingForDNS: 5 of 5 required records are not right in DNS yet (new records usually take 15 to 30 minutes, at most 48 hours). CNAME aaa._domainkey.mail.example.com is missing: The domain's name servers do not have it yet. Add a CNAME record named aaa._domainkey.mail.example.com with the value aaa.dkim.amazonses.com
+    Ready = False WaitingForDNS: 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
     IdentityReady = True Synced: SES has the identity in us-east-1
-    DNSVerified = False WaitingForDNS: 5 of 5 required records are not right in DNS yet (new records usually take 15 to 30 minutes, at most 48 hours). CNAME aaa._domainkey.mail.example.com is missing: The domain's name servers do not have it yet. Add a CNAME record named aaa._domainkey.mail.example.com with the value aaa.dkim.amazonses.com
+    DNSVerified = False WaitingForDNS: 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
     DKIMVerified = False WaitingForDNS: SES verifies DKIM once its records are in DNS; see .status.records
     MailFromVerified = False WaitingForDNS: SES verifies MAIL FROM once its records are in DNS; see .status.records
     "#);

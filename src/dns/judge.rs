@@ -50,17 +50,13 @@ pub fn all_found(wanted: &[WantedRecord], lookups: &Lookups) -> bool {
 fn missing(wanted: &WantedRecord, lookup: &Lookup) -> Judgement {
     let kind = wanted.data.record_type();
     let whom = match lookup.source {
-        Source::Authoritative => "The domain's name servers do not",
-        Source::Recursive => "The resolvers do not",
-    };
-    let what = match &wanted.data {
-        RecordData::Mx { priority, host } => format!("{priority} {host}"),
-        RecordData::Cname(_) | RecordData::Txt(_) => wanted.data.value().to_owned(),
+        Source::Authoritative => "the domain's name servers",
+        Source::Recursive => "the resolvers",
     };
     Judgement {
         state: RecordState::Missing,
         observed: Vec::new(),
-        message: Some(format!("{whom} have it yet. Add a {kind} record named {} with the value {what}", wanted.name)),
+        message: Some(format!("Not at {whom} yet: add a {kind} record of this name with the value {}", wanted.data)),
     }
 }
 

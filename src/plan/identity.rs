@@ -9,7 +9,7 @@ use crate::api::reason::Reason;
 use crate::api::v1alpha1::{AdoptionPolicy, IdentityOrigin, RecordPurpose, RecordState};
 use crate::dns::judge;
 use crate::observe::observation::{Observation, Observed};
-use crate::ownership::Ownership;
+use crate::ownership::{Ownership, TAG_RECREATE_AT, tag_value};
 use crate::ses::client::NewIdentity;
 use crate::ses::identity::{DKIM_TOKENS, Identity, SesStatus};
 
@@ -98,6 +98,11 @@ pub fn plan_verification(
     if let Some(fault) = &seen.standing.identity {
         plan.blockers.push(Blocker::from_fault(IdentityReady, fault));
     } else {
+        if recreation_is_due(subject, identity) {
+            // The next pass sees no identity and makes a new one; the old records go once the new ones are in use.
+            plan.actions.push(Action::DeleteIdentity);
+            return;
+        }
         if !identity.dkim.signing_enabled && !identity.dkim.tokens.is_empty() {
             plan.actions.push(Action::EnableSigning);
         }
@@ -106,6 +111,14 @@ pub fn plan_verification(
         }
     }
     plan_mail_from(subject, identity, seen, now, plan);
+}
+
+/// True if the user asks for fresh tokens with a value that the identity was not created with. The tag decides and not
+/// status, so that a cluster that was lost with the annotation in Git destroys nothing.
+fn recreation_is_due(subject: &Subject<'_>, identity: &Identity) -> bool {
+    let asked = subject.recreate_at.map(tag_value);
+    asked.is_some_and(|value| identity.tags.get(TAG_RECREATE_AT) != Some(&value))
+        && subject.mark.ownership(&identity.tags) == Ownership::Ours(IdentityOrigin::Created)
 }
 
 fn dkim_has_failed(identity: &Identity) -> bool {

@@ -49,7 +49,9 @@ pub fn plan_records(
             Step::Conflict(reason, message) => plan.blockers.push(Blocker::new(RecordsSynced, reason, message)),
         }
     }
-    changes.extend(stale(&plan.wanted, &records, subject.mark, judge::all_found(&plan.wanted, &seen.lookups)));
+    let replaced = judge::all_found(&plan.wanted, &seen.lookups)
+        && identity.is_mail_from_verified(&subject.spec.mail_from_domain());
+    changes.extend(stale(&plan.wanted, &records, subject.mark, replaced));
     if changes.is_empty() {
         return;
     }
@@ -193,9 +195,9 @@ fn conflict(wanted: &WantedRecord, in_the_way: &[&ZoneRecord]) -> String {
     )
 }
 
-/// Records of ours that are not wanted any more. They go when the new ones are in DNS, so that mail in flight still
-/// finds the old. At once go a DMARC record, which has no successor, and what keeps a wanted record from existing.
-fn stale(wanted: &[WantedRecord], records: &[&ZoneRecord], mark: &Mark, all_found: bool) -> Vec<Change> {
+/// Records of ours that are not wanted any more. They go when the new ones are in DNS and SES uses them, so that mail in
+/// flight still finds the old. At once go a DMARC record, which has no successor, and what keeps a wanted record from existing.
+fn stale(wanted: &[WantedRecord], records: &[&ZoneRecord], mark: &Mark, replaced: bool) -> Vec<Change> {
     let is_wanted =
         |r: &ZoneRecord| wanted.iter().any(|w| w.name == r.name && w.data.record_type().as_str() == r.record_type);
     let in_the_way = |r: &ZoneRecord| {
@@ -205,7 +207,7 @@ fn stale(wanted: &[WantedRecord], records: &[&ZoneRecord], mark: &Mark, all_foun
     records
         .iter()
         .filter(|r| is_ours(r, mark) && !is_wanted(r))
-        .filter(|r| all_found || is_dmarc_name(&r.name) || in_the_way(r))
+        .filter(|r| replaced || is_dmarc_name(&r.name) || in_the_way(r))
         .map(|r| Change::Delete { id: r.id.clone() })
         .collect()
 }

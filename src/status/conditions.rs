@@ -51,14 +51,16 @@ pub fn judge(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &R
         checks.push((RecordsSynced, records_synced(report), Reason::Synced));
     }
     checks.push((DnsVerified, dns_verified(status, report), Reason::Verified));
-    checks.push((DkimVerified, kept(old, DkimVerified, report, dkim_verified(old, status, report)), Reason::Verified));
+    checks.push((DkimVerified, kept(old, DkimVerified, report, dkim_verified(status, report)), Reason::Verified));
     checks.push((
         MailFromVerified,
-        kept(old, MailFromVerified, report, mail_from_verified(old, status, report)),
+        kept(old, MailFromVerified, report, mail_from_verified(status, report)),
         Reason::Verified,
     ));
     if failed {
         checks.iter_mut().for_each(|(_, check, _)| give_up_waiting(check, status));
+    } else if is_lost(status, report) {
+        checks.iter_mut().for_each(|(_, check, _)| tell_loss(check));
     }
 
     let needed = |t: &ConditionType| matches!(t, IdentityReady | DkimVerified | MailFromVerified);
@@ -142,6 +144,27 @@ fn give_up_waiting(check: &mut Check, status: &SendingDomainStatus) {
         unmet.message =
             format!("Verification failed{since}; it begins again by itself once DNS is right. {}", unmet.message);
     }
+}
+
+/// Once lost, the reason is the loss and not the wait.
+fn tell_loss(check: &mut Check) {
+    let Err(unmet) = check else { return };
+    if matches!(unmet.reason, Reason::WaitingForDNS | Reason::WaitingForSES | Reason::Progressing) {
+        unmet.reason = Reason::VerificationLost;
+        unmet.message = format!("SES does not find the records of this verified domain any more. {}", unmet.message);
+    }
+}
+
+/// SES had verified the domain and does not find its records now, but has not given up.
+fn is_lost(status: &SendingDomainStatus, report: &Report<'_>) -> bool {
+    let was_verified = status.verification.as_ref().is_some_and(|v| v.verified_at.is_some());
+    let is_lost = |s: &SesStatus| *s == SesStatus::TemporaryFailure;
+    was_verified
+        && report.identity().is_some_and(|identity| {
+            identity.verification.as_ref().is_some_and(is_lost)
+                || is_lost(&identity.dkim.status)
+                || identity.mail_from.as_ref().is_some_and(|m| is_lost(&m.status))
+        })
 }
 
 /// SES has given up, or a first verification has passed its deadline.
@@ -238,19 +261,15 @@ fn dns_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Check {
 
 fn waiting_for_dns(first: &RecordStatus, wrong: usize, required: usize) -> String {
     let advice = first.message.as_deref().unwrap_or("see .status.records");
-    let state = match first.state {
-        RecordState::Incorrect => "is not right",
-        RecordState::Missing | RecordState::Found | RecordState::Unknown => "is missing",
-    };
     format!(
-        "{wrong} of {required} required records are not right in DNS yet (new records usually take 15 to 30 minutes, at most \
-         48 hours). {} {} {state}: {advice}",
+        "{wrong} of {required} required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 \
+         hours. {} {}: {advice}",
         first.record_type, first.name
     )
 }
 
 /// Where a part of the verification stands, in the words that DKIM and MAIL FROM share.
-fn awaited(part: &str, state: Option<&SesStatus>, was_true: bool, records_found: bool, refused: bool) -> Unmet {
+fn awaited(part: &str, state: Option<&SesStatus>, records_found: bool, refused: bool) -> Unmet {
     match state {
         Some(SesStatus::Failed) if refused => Unmet::no(
             Reason::RearmRefused,
@@ -262,12 +281,6 @@ fn awaited(part: &str, state: Option<&SesStatus>, was_true: bool, records_found:
         Some(SesStatus::Failed) => Unmet::no(
             Reason::VerificationFailed,
             format!("SES has given up looking for the {part} records; it is asked to look again once DNS is right"),
-        ),
-        Some(SesStatus::TemporaryFailure) if was_true => Unmet::no(
-            Reason::VerificationLost,
-            format!(
-                "SES does not find the {part} records any more and stops sending if they stay away; restore them in DNS"
-            ),
         ),
         _ if !records_found => Unmet::no(
             Reason::WaitingForDNS,
@@ -290,12 +303,6 @@ fn found(status: &SendingDomainStatus, purpose: RecordPurpose) -> bool {
         .all(|r| r.state != RecordState::Missing && r.state != RecordState::Incorrect)
 }
 
-fn lost(old: &SendingDomainStatus, condition_type: ConditionType) -> bool {
-    find(&old.conditions, condition_type)
-        .is_some_and(|c| c.status == "True" || c.reason == Reason::VerificationLost.as_str())
-        || old.verification.as_ref().is_some_and(|v| v.verified_at.is_some())
-}
-
 /// A re-arm that SES has not taken within an hour, DNS being right.
 fn rearm_was_refused(status: &SendingDomainStatus, report: &Report<'_>) -> bool {
     status.verification.as_ref().is_some_and(|v| {
@@ -304,7 +311,7 @@ fn rearm_was_refused(status: &SendingDomainStatus, report: &Report<'_>) -> bool 
     }) && crate::dns::judge::all_found(&report.plan.wanted, &report.seen.lookups)
 }
 
-fn dkim_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &Report<'_>) -> Check {
+fn dkim_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Check {
     let Some(identity) = report.identity() else {
         return Err(without_identity(report));
     };
@@ -320,10 +327,10 @@ fn dkim_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, report
         return Err(Unmet::no(Reason::Progressing, "DKIM signing is switched off at SES; it is being switched on"));
     }
     let refused = rearm_was_refused(status, report);
-    Err(awaited("DKIM", state, lost(old, DkimVerified), found(status, RecordPurpose::Dkim), refused))
+    Err(awaited("DKIM", state, found(status, RecordPurpose::Dkim), refused))
 }
 
-fn mail_from_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &Report<'_>) -> Check {
+fn mail_from_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Check {
     let Some(identity) = report.identity() else {
         return Err(without_identity(report));
     };
@@ -340,7 +347,7 @@ fn mail_from_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, r
     let state = identity.mail_from.as_ref().map(|m| &m.status);
     let refused = rearm_was_refused(status, report);
     let records = found(status, RecordPurpose::BounceMx);
-    Err(awaited("MAIL FROM", state, lost(old, MailFromVerified), records, refused))
+    Err(awaited("MAIL FROM", state, records, refused))
 }
 
 fn without_identity(report: &Report<'_>) -> Unmet {

@@ -12,8 +12,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::api::condition::{ConditionType, is_true, truncated};
 use crate::api::v1alpha1::{
-    DnsProvider, DnsProviderName, DnsStatus, IdentityStatus, Phase, Recommendation, RecordState, RecordStatus,
-    SendingDomainStatus, VerificationStatus,
+    DnsProvider, DnsProviderName, DnsStatus, IdentityOrigin, IdentityStatus, Phase, Recommendation, RecordState,
+    RecordStatus, SendingDomainStatus, VerificationStatus,
 };
 use crate::dns::judge;
 use crate::dns::record::WantedRecord;
@@ -218,18 +218,28 @@ fn verification(old: &SendingDomainStatus, report: &Report<'_>) -> Option<Verifi
 }
 
 fn recommendations(report: &Report<'_>) -> Vec<Recommendation> {
-    let domain = report.subject.spec.domain.as_bytes();
-    let is_root = psl::domain(domain).is_some_and(|root| root.as_bytes() == domain);
-    if !is_root || report.identity().is_none() {
-        return Vec::new();
+    let Some(identity) = report.identity() else { return Vec::new() };
+    let domain = &report.subject.spec.domain;
+    let mut recommendations = Vec::new();
+    if psl::domain(domain.as_bytes()).is_some_and(|root| root.as_bytes() == domain.as_bytes()) {
+        recommendations.push(Recommendation {
+            code: "UseSubdomain".to_owned(),
+            message: format!(
+                "Mail from a subdomain such as mail.{domain} keeps the reputation of {domain} apart from that of its applications"
+            ),
+        });
     }
-    vec![Recommendation {
-        code: "UseSubdomain".to_owned(),
-        message: format!(
-            "Mail from a subdomain such as mail.{0} keeps the reputation of {0} apart from that of its applications",
-            report.subject.spec.domain
-        ),
-    }]
+    let adopted = report.subject.mark.ownership(&identity.tags) == Ownership::Ours(IdentityOrigin::Adopted);
+    if adopted && report.subject.recreate_at.is_some() {
+        recommendations.push(Recommendation {
+            code: "RecreateRefused".to_owned(),
+            message:
+                "The identity was adopted and is never deleted, so the annotation sendingdomain.dev/recreate-at does \
+                      nothing; remove it"
+                    .to_owned(),
+        });
+    }
+    recommendations
 }
 
 /// True if the object was Ready before.

@@ -35,7 +35,9 @@ pub struct World {
     pub standing: Standing,
     pub claim: Claim,
     pub now: Timestamp,
+    pub recreate_at: Option<String>,
     pub next_id: u32,
+    pub created: u32,
 }
 
 pub fn mark() -> Mark {
@@ -110,7 +112,9 @@ impl World {
             standing: Standing::default(),
             claim: Claim::default(),
             now: "2026-11-23T10:00:00Z".parse().unwrap(),
+            recreate_at: None,
             next_id: 0,
+            created: 0,
         }
     }
 
@@ -188,7 +192,7 @@ impl World {
             mark: &mark,
             adopter: "owner/team-a",
             allow_adoption: false,
-            recreate_at: None,
+            recreate_at: self.recreate_at.as_deref(),
             reconcile_requested: false,
             verification: self.status.verification.as_ref(),
         })
@@ -239,7 +243,14 @@ impl World {
 
     fn perform(&mut self, action: &Action) {
         match action {
-            Action::CreateIdentity(new) => self.identity = Some(Identity { tags: new.tags.clone(), ..identity() }),
+            Action::CreateIdentity(new) => {
+                self.created += 1;
+                let mut made = Identity { tags: new.tags.clone(), ..identity() };
+                if self.created > 1 {
+                    made.dkim.tokens = ["x", "y", "z"].map(|t| format!("{t}{}", self.created)).into();
+                }
+                self.identity = Some(made);
+            }
             Action::AdoptIdentity { tags } => self.of_identity(|i| i.tags.extend(tags.clone())),
             Action::EnableSigning => self.of_identity(|i| i.dkim.signing_enabled = true),
             Action::RestartDkim => self.of_identity(|i| {
