@@ -12,3 +12,4 @@ pub mod dns;
 pub mod error;
 pub mod ownership;
 pub mod ses;
+pub mod telemetry;
