@@ -11,5 +11,6 @@ pub mod api;
 pub mod dns;
 pub mod error;
 pub mod ownership;
+pub mod recorder;
 pub mod ses;
 pub mod telemetry;
