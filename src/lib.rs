@@ -10,6 +10,7 @@
 pub mod api;
 pub mod dns;
 pub mod error;
+pub mod leader;
 pub mod ownership;
 pub mod recorder;
 pub mod ses;
