@@ -9,6 +9,7 @@ use crate::api::duration;
 use crate::dns::cloudflare::BaseUrl;
 use crate::dns::lookup::{Mode, ResolverAddress};
 use crate::ownership::OWNER_ID_LIMIT;
+use crate::telemetry::logging::Format;
 
 /// Makes domains ready to send mail through Amazon SES: identities, DNS records, verification.
 #[derive(Debug, Parser)]
@@ -137,8 +138,8 @@ pub struct RunArgs {
     pub dry_run: bool,
 
     /// The format of the log.
-    #[arg(long, env = "SENDING_DOMAIN_OPERATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
-    pub log_format: LogFormat,
+    #[arg(long, env = "SENDING_DOMAIN_OPERATOR_LOG_FORMAT", value_enum, default_value_t = Format::Json)]
+    pub log_format: Format,
 
     /// The level of the log: error, warn, info, debug or trace, or a filter such as info,sending_domain_operator=debug.
     #[arg(long, env = "SENDING_DOMAIN_OPERATOR_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
@@ -164,15 +165,6 @@ impl From<DnsCheck> for Mode {
             DnsCheck::Off => Self::Off,
         }
     }
-}
-
-/// The format of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Text,
 }
 
 /// Where Cloudflare's API is.
