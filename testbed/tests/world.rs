@@ -94,7 +94,9 @@ async fn what_does_not_come_is_told_with_the_object_and_the_log() {
         .unwrap();
     // Any program stands in for the operator here; this one prints its arguments and ends.
     let mut operator = world.operator(&OperatorOptions::new("/bin/echo")).unwrap();
-    operator.stop().await.unwrap();
+    while operator.is_running() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let never = world.wait_for(
         &namespace,
         "news",

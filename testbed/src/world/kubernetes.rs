@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
@@ -41,12 +42,13 @@ impl World {
     ///
     /// # Errors
     /// If the API server refuses it.
-    pub async fn create_secret(&self, namespace: &str, name: &str, key: &str, value: &str) -> Result<()> {
+    pub async fn create_secret(&self, namespace: &str, name: &str, key: &str, value: impl AsRef<[u8]>) -> Result<()> {
         let secrets: Api<Secret> = Api::namespaced(self.client().clone(), namespace);
+        // Not `stringData`, which no manager owns: applied again, a key of an earlier call would stay.
+        let value = ByteString(value.as_ref().to_vec());
         let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {key: value},
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": {key: value},
         });
-        // Applied by one manager: a key of an earlier call goes when it is not in this one.
         let params = PatchParams::apply(FIELD_MANAGER).force();
         secrets
             .patch(name, &params, &Patch::Apply(&secret))
