@@ -5,3 +5,4 @@ pub mod control_plane;
 pub mod dns;
 pub mod process;
 pub mod ses;
+pub mod world;
