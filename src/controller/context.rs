@@ -20,6 +20,7 @@ use crate::telemetry::metrics::Metrics;
 
 /// Settings from the flags.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Settings {
     /// `--owner-id`.
     pub owner: String,

@@ -40,14 +40,14 @@ pub async fn pass(object: &SendingDomain, context: &Context) -> Result<Done, Err
     let api: Api<SendingDomain> = Api::namespaced(context.kube.clone(), &namespace);
 
     let done = if object.metadata.deletion_timestamp.is_some() {
-        teardown::pass(&api, &object, &namespace, context, &mut remembered).await?
+        Box::pin(teardown::pass(&api, &object, &namespace, context, &mut remembered)).await?
     } else if object.spec.suspend {
         let old = object.status.clone().unwrap_or_default();
         let status = status::suspended(&old, generation(&object), now());
         write::status(&api, &object, &status, context, &mut remembered).await?;
         Done { next: context.settings.pace.verified, result: ReconcileResult::Success }
     } else {
-        live(&api, object, &namespace, context, &mut remembered).await?
+        Box::pin(live(&api, object, &namespace, context, &mut remembered)).await?
     };
     remembered.failures = 0;
     Ok(Done { next: schedule::jittered(done.next, rand::random()), ..done })

@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_wait_that_was_asked_for_is_kept() {
-        let class = ErrorClass::Transient { retry_after: Some(Duration::from_secs(600)) };
+        let class = ErrorClass::Transient { retry_after: Some(Duration::from_mins(10)) };
         assert_eq!(hold(class, 0, PACE).as_secs(), 600);
     }
 
