@@ -212,8 +212,8 @@ async fn context(
     };
     let region = args.aws_region.clone().or_else(|| from_env("AWS_REGION")).unwrap_or_else(|| "us-east-1".to_owned());
     Ok(Context {
-        ses: ses::client::Client::load(args.ses_requests_per_second).await,
-        cloudflare: cloudflare::Client::new(base, args.cloudflare_requests_per_5m.get())?,
+        ses: ses::client::Client::load(args.ses_requests_per_second, metrics.clone()).await,
+        cloudflare: cloudflare::Client::new(base, args.cloudflare_requests_per_5m.get())?.counted_in(metrics.clone()),
         zones: Zones::default(),
         resolver: resolver(args)?,
         settings: Settings {

@@ -155,7 +155,7 @@ pub(super) async fn carry_out(
     remembered: &mut Remembered,
     now: Timestamp,
 ) -> Outcome {
-    if actions.is_empty() || !context.may_write() {
+    if actions.is_empty() {
         return Outcome::default();
     }
     let ports = Ports {
@@ -164,6 +164,8 @@ pub(super) async fn carry_out(
         domain: &object.spec.domain,
         cloudflare: &context.cloudflare,
         token: sight.token.as_ref(),
+        may_write: &|| context.may_write(),
+        metrics: &context.metrics,
     };
     let outcome = execute::execute(actions, &ports, &mut remembered.memory, now).await;
     for (step, fault) in &outcome.faults {

@@ -36,6 +36,24 @@ pub enum Kind {
     Unavailable,
 }
 
+impl Kind {
+    /// A bounded label for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::AlreadyExists => "already_exists",
+            Self::AccessDenied => "access_denied",
+            Self::NoCredentials => "no_credentials",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::Throttled => "throttled",
+            Self::NoBudget => "no_budget",
+            Self::Rejected => "rejected",
+            Self::Conflict => "conflict",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
 /// A failed call to AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
@@ -60,6 +78,12 @@ impl Error {
     pub fn no_budget(operation: &'static str, retry_after: Duration) -> Self {
         let retry_after = Some(retry_after);
         Self { kind: Kind::NoBudget, operation, code: None, detail: None, request_id: None, retry_after }
+    }
+
+    /// A request that is not even sent.
+    pub fn rejected(operation: &'static str, detail: String) -> Self {
+        let detail = Some(detail);
+        Self { kind: Kind::Rejected, operation, code: None, detail, request_id: None, retry_after: None }
     }
 
     /// Reads what the SDK answers.
