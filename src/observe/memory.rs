@@ -89,7 +89,7 @@ impl Memory {
             }
             _ => (read.at, pace.verified),
         };
-        elapsed(since, now) >= wait
+        is_over(wait, since, now)
     }
 
     /// Remembers a read of the identity.
@@ -138,7 +138,7 @@ impl Memory {
                 pace.pending.saturating_mul(10 << self.zone_reads_unseen.min(8)).min(pace.verified.max(pace.pending))
             }
         };
-        elapsed(read.at, now) >= wait
+        is_over(wait, read.at, now)
     }
 
     /// Remembers a read of the zone.
@@ -275,6 +275,25 @@ fn standing(holds: &BTreeMap<Step, Hold>, step: Step, cause: u64, now: Timestamp
     holds.get(&step).filter(|h| h.cause == cause && now < h.until).map(|h| h.fault.clone())
 }
 
+/// Passes come up to a tenth early, so that many objects do not wake together: whoever waits to the second is always
+/// just too early, and then reads in every second pass only.
+fn is_over(wait: Duration, since: Timestamp, now: Timestamp) -> bool {
+    elapsed(since, now) >= wait - wait / 10
+}
+
 fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_that_comes_a_tenth_early_still_reads() {
+        let (interval, last) = (Duration::from_mins(15), Timestamp::UNIX_EPOCH);
+        let after = |seconds| Timestamp::from_second(seconds).unwrap();
+        assert!(!is_over(interval, last, after(809)));
+        assert!(is_over(interval, last, after(810)));
+    }
 }

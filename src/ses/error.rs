@@ -65,7 +65,8 @@ pub struct Error {
     pub code: Option<String>,
     /// AWS's message, shown for refused requests only, where it names the fault.
     pub detail: Option<String>,
-    /// AWS's request id, for its support.
+    /// AWS's request id, for its support. In the log only: it is another in every answer, and the message becomes a
+    /// condition's, where the same fault must read the same.
     pub request_id: Option<String>,
     /// How long to wait, if somebody said.
     pub retry_after: Option<Duration>,
@@ -99,11 +100,15 @@ impl Error {
             .and_then(|r| r.headers().get("x-amz-retry-after"))
             .and_then(|ms| ms.parse().ok())
             .map(Duration::from_millis);
+        let request_id = error.request_id().map(|id| printable(id, 64));
+        if kind != Kind::NotFound {
+            tracing::info!(operation, code, request_id, "SES refused or did not answer");
+        }
         Self {
             kind,
             operation,
             detail: error.message().map(|m| printable(m, 300)),
-            request_id: error.request_id().map(str::to_owned),
+            request_id,
             code,
             retry_after,
         }
@@ -167,9 +172,6 @@ impl fmt::Display for Error {
         }
         if let Some(code) = &self.code {
             write!(f, " [{}]", printable(code, 64))?;
-        }
-        if let (Kind::Unavailable | Kind::Rejected, Some(id)) = (self.kind, &self.request_id) {
-            write!(f, " (request id {})", printable(id, 64))?;
         }
         Ok(())
     }
