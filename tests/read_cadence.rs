@@ -129,7 +129,7 @@ fn what_ses_took_is_known_without_a_read() {
 fn a_failed_write_stands_until_its_time_or_until_its_cause_changes() {
     let mut memory = Memory::default();
     let fault = Fault { reason: Reason::RecordWriteDenied, message: "m".to_owned(), class: ErrorClass::Terminal };
-    memory.writes_failed(&[(Step::Records, fault.clone())], 1, at(0), PACE);
+    memory.wrote(&[], &[(Step::Records, fault.clone())], 1, at(0), PACE);
     assert_eq!(memory.standing(1, at(299)).records, Some(fault));
     assert_eq!(memory.standing(1, at(300)).records, None);
     assert_eq!(memory.standing(2, at(1)).records, None);
