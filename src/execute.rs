@@ -11,6 +11,7 @@ use crate::observe::observation::Fault;
 use crate::plan::{Action, Step};
 use crate::ses;
 use crate::ses::client::Account;
+use crate::ses::identity::Identity;
 use crate::telemetry::metrics::Metrics;
 
 /// What came of a plan.
@@ -85,7 +86,7 @@ async fn perform(action: &Action, ports: &Ports<'_>, memory: &mut Memory, now: T
         if matches!(error.kind, ses::error::Kind::Unavailable | ses::error::Kind::Conflict) {
             memory.identity_changed();
         }
-        ses_fault(action, &error)
+        ses_fault(action, &error, memory)
     })
 }
 
@@ -97,8 +98,16 @@ fn count_corrections(changes: &[cloudflare::Change], metrics: &Metrics) {
     }
 }
 
-/// SES answers an unknown configuration set with the same code as an unknown identity.
-fn ses_fault(action: &Action, error: &ses::error::Error) -> Fault {
+/// What some refusals mean for the write that met them.
+fn ses_fault(action: &Action, error: &ses::error::Error, memory: &Memory) -> Fault {
+    let verified = memory.identity().and_then(Option::as_ref).is_some_and(Identity::is_dkim_verified);
+    if matches!(action, Action::SetMailFrom { .. }) && error.kind == ses::error::Kind::Rejected && !verified {
+        // SES has been seen both to take it before the domain is verified and to refuse it.
+        let message =
+            format!("SES does not take the MAIL FROM domain yet; it is set once SES has verified the domain. {error}");
+        return Fault { reason: Reason::WaitingForSES, message, class: ErrorClass::Terminal };
+    }
+    // SES answers an unknown configuration set with the same code as an unknown identity.
     if let (Action::CreateIdentity(new), ses::error::Kind::NotFound) = (action, error.kind)
         && let Some(name) = &new.configuration_set
     {

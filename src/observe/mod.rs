@@ -110,7 +110,8 @@ pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut M
         .and_then(Option::as_ref)
         .filter(|identity| matches!(from.mark.ownership(&identity.tags), Ownership::Ours(_)));
     let has_tokens = ours.is_some_and(|identity| identity.dkim.tokens.len() == ses::identity::DKIM_TOKENS);
-    let (token, zone, cause) = observe_zone(from, sources, memory, has_tokens).await;
+    let (token, zone, place) = observe_zone(from, sources, memory, has_tokens).await;
+    let cause = hash(&(place, ours.is_some_and(ses::identity::Identity::is_dkim_verified)));
     let lookups = match ours {
         Some(identity) if !from.deleted() => observe_dns(from, sources, memory, identity).await,
         Some(_) | None => Lookups::new(),
