@@ -1,11 +1,14 @@
 //! Carries a plan out: one write after another, without choices. When a part of the work fails, its later writes are left
 //! out and the other parts go on.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::reason::Reason;
 use crate::dns::cloudflare::{self, ApiToken, ZoneRecord};
+use crate::dns::external_dns;
 use crate::error::ErrorClass;
+use crate::observe::endpoint_fault;
 use crate::observe::memory::Memory;
 use crate::observe::observation::Fault;
 use crate::plan::{Action, Step};
@@ -33,6 +36,12 @@ pub struct Ports<'a> {
     pub account: &'a Account,
     /// The name of the identity.
     pub domain: &'a str,
+    /// The API server.
+    pub kube: &'a kube::Client,
+    /// The namespace of the object.
+    pub namespace: &'a str,
+    /// The object, as the owner of what is made for it in the cluster.
+    pub owner: &'a OwnerReference,
     /// Cloudflare.
     pub cloudflare: &'a cloudflare::Client,
     /// The token for it, if there is one.
@@ -71,6 +80,10 @@ async fn perform(action: &Action, ports: &Ports<'_>, memory: &mut Memory, now: T
             .await
             .map(|()| memory.mail_from_set(mail_from, *on_mx_failure)),
         Action::DeleteIdentity => ses.delete(account, domain).await.map(|()| memory.identity_deleted(now)),
+        Action::HandOver(content) => {
+            let handed = external_dns::apply(ports.kube, ports.namespace, ports.owner, content).await;
+            return handed.map_err(|error| endpoint_fault(&error));
+        }
         Action::WriteRecords { zone, changes, .. } => {
             let records = write_records(ports, zone, changes).await.inspect_err(|_| memory.zone_changed())?;
             count_corrections(changes, ports.metrics);

@@ -1,16 +1,19 @@
 //! What the operator does next, cause and plan side by side.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 mod support;
 
 use insta::assert_snapshot;
 use sending_domain_operator::api::reason::Reason;
 use sending_domain_operator::api::v1alpha1::{AdoptionPolicy, ConflictPolicy, DmarcSpec, IdentityOrigin};
 use sending_domain_operator::dns::cloudflare::ZoneRecord;
+use sending_domain_operator::dns::external_dns::Found;
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::observe::observation::{Fault, Observed};
 use sending_domain_operator::ownership::Mark;
 use sending_domain_operator::ses::identity::{Identity, MailFrom, SesStatus};
-use support::{World, cloudflare, cname, identity, manual, mark, mx, record, txt};
+use support::{World, cloudflare, cname, external_dns, identity, manual, mark, mx, record, txt};
 
 fn plan(world: &World) -> String {
     world.plan_for(&world.observe()).to_string()
@@ -248,6 +251,57 @@ fn fresh_tokens_are_made_before_the_old_records_go() {
       - record new-3
     --- next pass ---
     nothing to do
+    ");
+}
+
+#[test]
+fn external_dns_gets_all_records_in_one_object_of_ours() {
+    let mut world = World { identity: Some(identity()), ..World::new(external_dns()) };
+    world.endpoint = Observed::Known(None);
+    assert_snapshot!(plan(&world), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    hand 5 records to ExternalDNS
+    ");
+    world.settle();
+    assert_snapshot!(plan(&world), @"nothing to do");
+    insta::assert_yaml_snapshot!(found_of(&mut world).content.endpoints.last().unwrap(), @"
+    dnsName: bounce.mail.example.com
+    recordType: MX
+    targets:
+      - 10 feedback-smtp.us-east-1.amazonses.com
+    recordTTL: 300
+    ");
+    found_of(&mut world).content.endpoints.pop();
+    assert_snapshot!(plan(&world), @"hand 5 records to ExternalDNS");
+    found_of(&mut world).owners = vec!["somebody-else".to_owned()];
+    assert_snapshot!(plan(&world), @"blocked: RecordsSynced RecordConflict: There is a DNSEndpoint of this name that the operator did not make, and it is left alone; delete it, or name the SendingDomain differently");
+}
+
+fn found_of(world: &mut World) -> &mut Found {
+    match &mut world.endpoint {
+        Observed::Known(Some(found)) => found,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nothing_is_handed_over_from_an_incomplete_list_or_to_a_cluster_without_external_dns() {
+    let mut world = World { identity: Some(identity()), ..World::new(external_dns()) };
+    world.endpoint = Observed::Known(None);
+    world.identity.as_mut().unwrap().dkim.tokens.pop();
+    assert_snapshot!(plan(&world), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    blocked: IdentityReady WaitingForSES: SES has created the identity and has not handed out its three DKIM tokens yet; they are read again
+    ");
+    let mut world = World { identity: Some(identity()), ..World::new(external_dns()) };
+    world.endpoint = Observed::Unavailable(Fault {
+        reason: Reason::ExternalDNSUnavailable,
+        message: "no DNSEndpoint".to_owned(),
+        class: ErrorClass::Waiting { after: std::time::Duration::MAX },
+    });
+    assert_snapshot!(plan(&world), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    blocked: RecordsSynced ExternalDNSUnavailable: no DNSEndpoint
     ");
 }
 

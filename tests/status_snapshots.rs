@@ -184,7 +184,7 @@ fn a_missing_spf_record_ends_ready() {
     Some(Pending), records Some("4/5")
     Ready = False WaitingForDNS: 1 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. TXT bounce.mail.example.com: Not at the domain's name servers yet: add a TXT record of this name with the value v=spf1 include:amazonses.com ~all
     IdentityReady = True Synced: SES has the identity in us-east-1
-    RecordsSynced = True Synced: All records are in the Cloudflare zone
+    RecordsSynced = True Synced: All records are handed over
     DNSVerified = False WaitingForDNS: 1 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. TXT bounce.mail.example.com: Not at the domain's name servers yet: add a TXT record of this name with the value v=spf1 include:amazonses.com ~all
     DKIMVerified = True Verified: SES has verified the domain by DKIM
     MailFromVerified = True Verified: SES has verified the MAIL FROM domain bounce.mail.example.com

@@ -26,6 +26,7 @@ fn end(world: &World, minutes: i64, forced: bool, change: impl FnOnce(&mut Obser
     let mark = mark();
     let subject = Subject {
         spec: &world.spec,
+        uid: support::UID,
         region: support::REGION,
         mark: &mark,
         adopter: "",

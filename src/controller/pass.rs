@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use tracing::{debug, info};
 
 use super::context::{Context, Remembered};
@@ -75,8 +76,10 @@ async fn live(
     let reconcile_at = object.annotations().get(RECONCILE_AT).map(String::as_str);
     let reconcile_requested = reconcile_at.is_some() && reconcile_at != old.last_handled_reconcile_at.as_deref();
     remembered.memory.request(reconcile_at.filter(|_| reconcile_requested));
+    let uid = object.uid().unwrap_or_default();
     let subject = Subject {
         spec: &object.spec,
+        uid: &uid,
         region: &account.region,
         mark: &mark,
         adopter: &adopter,
@@ -159,7 +162,14 @@ pub(super) async fn carry_out(
     remembered: &mut Remembered,
     now: Timestamp,
 ) -> Outcome {
+    let namespace = object.namespace().unwrap_or_default();
+    // Nothing of it may hold the deletion of the object up, which also needs no right to set finalizers.
+    let owner = object.controller_owner_ref(&()).unwrap_or_default();
+    let owner = OwnerReference { block_owner_deletion: None, ..owner };
     let ports = Ports {
+        kube: &context.kube,
+        namespace: &namespace,
+        owner: &owner,
         ses: &context.ses,
         account,
         domain: &object.spec.domain,

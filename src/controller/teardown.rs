@@ -77,8 +77,10 @@ async fn take_away(
     let status = status_of(object);
     let account = account(object, context);
     let mark = Mark::new(&context.settings.owner, namespace, &object.name_any());
+    let uid = object.uid().unwrap_or_default();
     let subject = Subject {
         spec: &object.spec,
+        uid: &uid,
         region: &account.region,
         mark: &mark,
         adopter: "",

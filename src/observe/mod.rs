@@ -1,5 +1,6 @@
 //! Reads the world for one pass, and only what may have changed since the last. Never writes.
 
+mod endpoint;
 pub mod holds;
 pub mod memory;
 pub mod observation;
@@ -8,6 +9,8 @@ pub mod zone;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
+
+pub use self::endpoint::fault as endpoint_fault;
 
 use futures::stream::{self, StreamExt};
 use k8s_openapi::jiff::Timestamp;
@@ -112,6 +115,7 @@ pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut M
     let has_tokens = ours.is_some_and(|identity| identity.dkim.tokens.len() == ses::identity::DKIM_TOKENS);
     let (token, zone, place) = observe_zone(from, sources, memory, has_tokens).await;
     let cause = hash(&(place, ours.is_some_and(ses::identity::Identity::is_dkim_verified)));
+    let endpoint = if from.deleted() { Observed::NotConfigured } else { endpoint::observe(from, sources).await };
     let lookups = match ours {
         Some(identity) if !from.deleted() => observe_dns(from, sources, memory, identity).await,
         Some(_) | None => Lookups::new(),
@@ -119,6 +123,7 @@ pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut M
     let observation = Observation {
         identity,
         zone,
+        endpoint,
         lookups,
         dns_check: sources.resolver.is_some(),
         claim,
@@ -131,6 +136,7 @@ fn nothing_seen(claim: Claim) -> Observation {
     Observation {
         identity: Observed::NotConfigured,
         zone: Observed::NotConfigured,
+        endpoint: Observed::NotConfigured,
         lookups: Lookups::new(),
         dns_check: true,
         claim,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::api::reason::Reason;
 use crate::dns::cloudflare::{Zone, ZoneRecord};
+use crate::dns::external_dns::Found;
 use crate::dns::lookup::Lookup;
 use crate::dns::record::{DnsName, RecordType};
 use crate::error::ErrorClass;
@@ -88,6 +89,8 @@ pub struct Observation {
     pub identity: Observed<Option<Identity>>,
     /// The zone and its records, if the operator writes them.
     pub zone: Observed<ZoneView>,
+    /// The `DNSEndpoint`, if the records are handed to ExternalDNS; `Known(None)` is proven absence.
+    pub endpoint: Observed<Option<Found>>,
     /// What DNS answers. Empty until the records are known, and with `--dns-check off`.
     pub lookups: Lookups,
     /// Whether DNS is asked at all.

@@ -32,6 +32,7 @@ impl fmt::Display for Action {
             Self::RestartDkim => write!(f, "have SES look for the DKIM records again"),
             Self::SetMailFrom { domain, .. } => write!(f, "set the MAIL FROM domain to {domain}"),
             Self::DeleteIdentity => write!(f, "delete the SES identity"),
+            Self::HandOver(content) => write!(f, "hand {} records to ExternalDNS", content.endpoints.len()),
             Self::WriteRecords { zone_name, changes, .. } => {
                 let records = if changes.len() == 1 { "record" } else { "records" };
                 if changes.iter().all(|c| matches!(c, Change::Delete { .. })) {

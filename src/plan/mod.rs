@@ -7,6 +7,7 @@
 pub mod claims;
 pub mod desired;
 mod display;
+pub mod endpoint;
 pub mod identity;
 pub mod records;
 pub mod teardown;
@@ -19,6 +20,7 @@ use crate::api::condition::ConditionType;
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{DnsProvider, OnMxFailure, SendingDomainSpec, VerificationStatus};
 use crate::dns::cloudflare::{Change, ZoneId};
+use crate::dns::external_dns::HandOver;
 use crate::dns::record::{DnsName, WantedRecord};
 use crate::observe::observation::{Fault, Observation};
 use crate::ownership::Mark;
@@ -29,6 +31,8 @@ use crate::ses::client::NewIdentity;
 pub struct Subject<'a> {
     /// What the user wants.
     pub spec: &'a SendingDomainSpec,
+    /// The UID of the object.
+    pub uid: &'a str,
     /// The region in which the identity is.
     pub region: &'a str,
     /// The mark of this object.
@@ -68,6 +72,8 @@ pub enum Action {
     },
     /// Delete the identity.
     DeleteIdentity,
+    /// Hand the records to ExternalDNS.
+    HandOver(HandOver),
     /// Write records, all of them or none.
     WriteRecords {
         /// The zone at Cloudflare.
@@ -89,7 +95,7 @@ impl Action {
             | Self::RestartDkim
             | Self::DeleteIdentity => Step::Identity,
             Self::SetMailFrom { .. } => Step::MailFrom,
-            Self::WriteRecords { .. } => Step::Records,
+            Self::HandOver(_) | Self::WriteRecords { .. } => Step::Records,
         }
     }
 }
@@ -152,8 +158,10 @@ pub fn plan(subject: &Subject<'_>, seen: &Observation, now: Timestamp) -> Plan {
         if plan.actions.contains(&Action::DeleteIdentity) {
             return plan;
         }
-        if let DnsProvider::Cloudflare(cloudflare) = subject.spec.dns_provider() {
-            records::plan_records(subject, cloudflare, identity, seen, &mut plan);
+        match subject.spec.dns_provider() {
+            DnsProvider::Cloudflare(spec) => records::plan_records(subject, spec, identity, seen, &mut plan),
+            DnsProvider::ExternalDns(spec) => endpoint::plan_endpoint(subject, spec, identity, seen, &mut plan),
+            DnsProvider::Manual => {}
         }
     }
     plan

@@ -217,21 +217,16 @@ fn identity_ready(report: &Report<'_>) -> Check {
 }
 
 fn records_synced(report: &Report<'_>) -> Check {
-    if let DnsProvider::ExternalDns(_) = report.subject.spec.dns_provider() {
-        let message = "This version does not write DNSEndpoint objects; add the records of .status.records by hand, or use \
-                       spec.dns.cloudflare";
-        return Err(Unmet::no(Reason::ExternalDNSUnavailable, message));
-    }
     let unmet = fault_of(report, Step::Records)
-        .or_else(|| report.seen.zone.fault().map(unmet_by))
+        .or_else(|| report.seen.zone.fault().or_else(|| report.seen.endpoint.fault()).map(unmet_by))
         .or_else(|| blocker(report, RecordsSynced))
         .or_else(|| under_way(report, Step::Records));
     match (unmet, report.identity()) {
         (Some(unmet), _) => Err(unmet),
-        (None, Some(identity)) if identity.dkim.tokens.len() == DKIM_TOKENS => {
-            let zone = report.seen.zone.known().map_or_else(String::new, |v| format!(" {}", v.zone.name));
-            Ok(format!("All records are in the Cloudflare zone{zone}"))
-        }
+        (None, Some(identity)) if identity.dkim.tokens.len() == DKIM_TOKENS => Ok(match report.seen.zone.known() {
+            Some(view) => format!("All records are in the Cloudflare zone {}", view.zone.name),
+            None => "All records are handed over".to_owned(),
+        }),
         (None, _) => {
             Err(Unmet::no(Reason::WaitingForSES, "The records are written when SES has handed out its DKIM tokens"))
         }

@@ -42,6 +42,10 @@ fn done(action: &Action) -> Note {
             ("MailFromSet", "SetMailFrom", format!("Set the MAIL FROM domain {domain} at SES"))
         }
         Action::DeleteIdentity => ("IdentityDeleted", "DeleteIdentity", "Deleted the SES identity".to_owned()),
+        Action::HandOver(content) => {
+            let message = format!("Handed {} records to ExternalDNS", content.endpoints.len());
+            ("RecordsHandedOver", "HandOver", message)
+        }
         Action::WriteRecords { zone_name, changes, .. } => {
             let count = |matches: fn(&Change) -> bool| changes.iter().filter(|c| matches(c)).count();
             let message = format!(

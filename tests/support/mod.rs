@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use sending_domain_operator::api::v1alpha1::{
-    CloudflareSpec, ConflictPolicy, DnsSpec, SecretKeyRef, SendingDomainSpec, SendingDomainStatus,
+    CloudflareSpec, ConflictPolicy, DnsSpec, ExternalDnsSpec, LabelValue, SecretKeyRef, SendingDomainSpec,
+    SendingDomainStatus,
 };
 use sending_domain_operator::dns::cloudflare::{Change, Zone, ZoneRecord, ZoneStatus, ZoneType};
+use sending_domain_operator::dns::external_dns::Found;
 use sending_domain_operator::dns::lookup::{Answer, Lookup, Source};
 use sending_domain_operator::dns::record::{DnsName, RecordData, RecordType};
 use sending_domain_operator::execute::Outcome;
@@ -22,6 +24,7 @@ use sending_domain_operator::ses::identity::{Dkim, Identity, MailFrom, SesStatus
 use sending_domain_operator::status::{self, Report};
 
 pub const DOMAIN: &str = "mail.example.com";
+pub const UID: &str = "5f6c9d3e-0000-4000-8000-000000000001";
 pub const REGION: &str = "us-east-1";
 pub const OWNER: &str = "0e8e4a44-1b2f-4d37-9f5e-0a3c7a0a9b11";
 pub const ZONE_ID: &str = "023e105f4ecef8ad9ca31a8372d0c353";
@@ -33,6 +36,7 @@ pub struct World {
     pub status: SendingDomainStatus,
     pub identity: Option<Identity>,
     pub records: Vec<ZoneRecord>,
+    pub endpoint: Observed<Option<Found>>,
     pub standing: Standing,
     pub claim: Claim,
     pub now: Timestamp,
@@ -53,6 +57,12 @@ pub fn cloudflare() -> SendingDomainSpec {
     let secret = SecretKeyRef { name: "cloudflare".to_owned(), key: "api-token".to_owned() };
     let place = CloudflareSpec { api_token_secret_ref: secret, zone_id: None, conflict_policy: ConflictPolicy::Fail };
     SendingDomainSpec { dns: Some(DnsSpec { cloudflare: Some(place), external_dns: None }), ..manual() }
+}
+
+pub fn external_dns() -> SendingDomainSpec {
+    let labels = [("mail".to_owned(), LabelValue("yes".to_owned()))].into();
+    let spec = ExternalDnsSpec { labels, record_ttl_seconds: Some(300) };
+    SendingDomainSpec { dns: Some(DnsSpec { cloudflare: None, external_dns: Some(spec) }), ..manual() }
 }
 
 /// An identity as SES has it right after it was created for us.
@@ -110,6 +120,7 @@ impl World {
             status: SendingDomainStatus::default(),
             identity: None,
             records: Vec::new(),
+            endpoint: Observed::NotConfigured,
             standing: Standing::default(),
             claim: Claim::default(),
             now: "2026-11-23T10:00:00Z".parse().unwrap(),
@@ -129,6 +140,7 @@ impl World {
         Observation {
             identity: Observed::Known(self.identity.clone()),
             zone: if managed { Observed::Known(self.zone()) } else { Observed::NotConfigured },
+            endpoint: self.endpoint.clone(),
             lookups: self.lookups(),
             dns_check: true,
             claim: self.claim.clone(),
@@ -189,6 +201,7 @@ impl World {
         let mark = mark();
         then(&Subject {
             spec: &self.spec,
+            uid: UID,
             region: REGION,
             mark: &mark,
             adopter: "owner/team-a",
@@ -263,6 +276,9 @@ impl World {
                 i.mail_from = Some(MailFrom { domain: domain.clone(), status, on_mx_failure: *on_mx_failure });
             }),
             Action::DeleteIdentity => self.identity = None,
+            Action::HandOver(content) => {
+                self.endpoint = Observed::Known(Some(Found { owners: vec![UID.to_owned()], content: content.clone() }));
+            }
             Action::WriteRecords { changes, .. } => changes.iter().for_each(|change| self.write(change)),
         }
     }

@@ -1,0 +1,130 @@
+//! Records handed to ExternalDNS as a `DNSEndpoint` (`externaldns.k8s.io/v1alpha1`), owned by the SendingDomain: what the
+//! object shall be, and the thin client that reads and applies it.
+//!
+//! Source of the format: <https://kubernetes-sigs.github.io/external-dns/latest/docs/sources/crd/>.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, ResourceExt};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::record::WantedRecord;
+use crate::api::FIELD_MANAGER;
+use crate::api::v1alpha1::ExternalDnsSpec;
+
+/// One record as ExternalDNS takes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    /// The full name.
+    pub dns_name: String,
+    /// CNAME, MX or TXT.
+    pub record_type: String,
+    /// The values; an MX as `10 host`.
+    pub targets: Vec<String>,
+    /// Seconds.
+    #[serde(default, rename = "recordTTL", skip_serializing_if = "Option::is_none")]
+    pub record_ttl: Option<i64>,
+}
+
+/// What is handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandOver {
+    /// Labels, for ExternalDNS's `--label-filter`.
+    pub labels: BTreeMap<String, String>,
+    /// The records.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// A `DNSEndpoint` as the cluster has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The UIDs of its owners.
+    pub owners: Vec<String>,
+    /// What it hands over.
+    pub content: HandOver,
+}
+
+impl HandOver {
+    /// What hands `wanted` over.
+    pub fn new(spec: &ExternalDnsSpec, wanted: &[WantedRecord]) -> Self {
+        let ttl = spec.record_ttl_seconds.map(i64::from);
+        let endpoint = |w: &WantedRecord| Endpoint {
+            dns_name: w.name.to_string(),
+            record_type: w.data.record_type().as_str().to_owned(),
+            targets: vec![w.data.to_string()],
+            record_ttl: ttl,
+        };
+        Self {
+            labels: spec.labels.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect(),
+            endpoints: wanted.iter().map(endpoint).collect(),
+        }
+    }
+
+    /// True if `found` hands over just this. Labels of others do not count.
+    pub fn is_in(&self, found: &Found) -> bool {
+        self.endpoints == found.content.endpoints
+            && self.labels.iter().all(|(key, value)| found.content.labels.get(key) == Some(value))
+    }
+}
+
+/// Why the cluster has no answer.
+#[derive(Debug)]
+pub enum Absence {
+    /// The cluster does not know the kind `DNSEndpoint`.
+    KindMissing,
+    /// The API server refused or did not answer.
+    Failed(kube::Error),
+}
+
+/// The `DNSEndpoint` named `name`; `None` if there is none.
+pub async fn get(client: &kube::Client, namespace: &str, name: &str) -> Result<Option<Found>, Absence> {
+    match api(client, namespace).get(name).await {
+        Ok(object) => Ok(Some(read(&object))),
+        // A missing object is named in the answer; a missing kind is a path that does not exist.
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            let names_object = status.details.as_ref().is_some_and(|details| details.name == name);
+            if names_object { Ok(None) } else { Err(Absence::KindMissing) }
+        }
+        Err(error) => Err(Absence::Failed(error)),
+    }
+}
+
+/// Applies `content` as the `DNSEndpoint` named like its owner.
+pub async fn apply(
+    client: &kube::Client,
+    namespace: &str,
+    owner: &OwnerReference,
+    content: &HandOver,
+) -> Result<(), kube::Error> {
+    let object = json!({
+        "apiVersion": "externaldns.k8s.io/v1alpha1",
+        "kind": "DNSEndpoint",
+        "metadata": { "name": owner.name, "namespace": namespace, "labels": content.labels, "ownerReferences": [owner] },
+        "spec": { "endpoints": content.endpoints },
+    });
+    // The plan has seen whose it is: what else changed a field of ours is corrected.
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    api(client, namespace).patch(&owner.name, &params, &Patch::Apply(&object)).await.map(drop)
+}
+
+fn api(client: &kube::Client, namespace: &str) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("externaldns.k8s.io", "v1alpha1", "DNSEndpoint");
+    Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk_with_plural(&kind, "dnsendpoints"))
+}
+
+fn read(object: &DynamicObject) -> Found {
+    // What cannot be read is not what is wanted, and is applied anew.
+    let endpoints = object.data.get("spec").and_then(|s| s.get("endpoints")).cloned().unwrap_or_default();
+    Found {
+        owners: object.owner_references().iter().map(|o| o.uid.clone()).collect(),
+        content: HandOver {
+            labels: object.labels().clone(),
+            endpoints: serde_json::from_value(endpoints).unwrap_or_default(),
+        },
+    }
+}
