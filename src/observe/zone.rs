@@ -51,7 +51,8 @@ impl Zones {
         if spec.zone_id.is_none() && may_be_gone(error.kind) {
             let listed = self.find(client, token, domain, fresh).await?;
             if listed.id != zone.id {
-                let records = client.records(token, &listed.id, domain).await.map_err(|error| read_fault(&error, domain))?;
+                let records =
+                    client.records(token, &listed.id, domain).await.map_err(|error| read_fault(&error, domain))?;
                 return Ok(ZoneView { zone: listed, records });
             }
         }

@@ -36,6 +36,24 @@ pub enum Kind {
     Unavailable,
 }
 
+impl Kind {
+    /// A bounded label for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::AlreadyExists => "already_exists",
+            Self::AccessDenied => "access_denied",
+            Self::NoCredentials => "no_credentials",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::Throttled => "throttled",
+            Self::NoBudget => "no_budget",
+            Self::Rejected => "rejected",
+            Self::Conflict => "conflict",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
 /// A failed call to AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
@@ -61,6 +79,12 @@ impl Error {
     pub fn no_budget(operation: &'static str, retry_after: Duration) -> Self {
         let retry_after = Some(retry_after);
         Self { kind: Kind::NoBudget, operation, code: None, detail: None, request_id: None, retry_after }
+    }
+
+    /// A request that is not even sent.
+    pub fn rejected(operation: &'static str, detail: String) -> Self {
+        let detail = Some(detail);
+        Self { kind: Kind::Rejected, operation, code: None, detail, request_id: None, retry_after: None }
     }
 
     /// Reads what the SDK answers.
@@ -136,14 +160,14 @@ impl fmt::Display for Error {
             Kind::Throttled => write!(f, "SES throttles requests ({operation}); it is tried again")?,
             Kind::NoBudget => write!(f, "Waiting for a free request to SES ({operation}); others are served first")?,
             Kind::Conflict => {
-                write!(f, "SES was busy with another change of the identity ({operation}); it is tried again")?
+                write!(f, "SES was busy with another change of the identity ({operation}); it is tried again")?;
             }
             Kind::Rejected => {
                 let detail = self.detail.as_deref().unwrap_or("no message");
                 write!(f, "SES refuses {operation}: {detail}")?;
             }
             Kind::Unavailable => {
-                write!(f, "SES cannot be reached or does not answer properly ({operation}); it is tried again")?
+                write!(f, "SES cannot be reached or does not answer properly ({operation}); it is tried again")?;
             }
         }
         if let Some(code) = &self.code {

@@ -65,6 +65,24 @@ pub enum Kind {
     Other,
 }
 
+impl Kind {
+    /// A bounded label for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::InvalidToken => "invalid_token",
+            Self::ZoneNotAccessible => "zone_not_accessible",
+            Self::PermissionDenied => "permission_denied",
+            Self::RecordExists => "record_exists",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::Invalid => "invalid",
+            Self::NotFound => "not_found",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// A failed call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
