@@ -25,10 +25,11 @@ pub fn explain(stage: &Stage<'_>) -> Result<()> {
 pub async fn attend(stage: &mut Stage<'_>) -> Result<()> {
     loop {
         ended(stage.operator).await;
+        stage.operator.restart().await?;
+        let pid = stage.operator.pid();
         stage
             .screen
-            .note("the operator has ended; it is started again, as a kubelet would")?;
-        stage.operator.restart().await?;
+            .note(&format!("the operator has ended and is started again: process {pid}"))?;
         // One that cannot start must not be started without a pause.
         tokio::time::sleep(RESTART_PAUSE).await;
     }
