@@ -9,6 +9,7 @@ use crate::api::duration;
 use crate::dns::cloudflare::BaseUrl;
 use crate::dns::lookup::{Mode, ResolverAddress};
 use crate::ownership::OWNER_ID_LIMIT;
+use crate::telemetry::logging::Format;
 
 /// Makes domains ready to send mail through Amazon SES: identities, DNS records, verification.
 #[derive(Debug, Parser)]
@@ -107,11 +108,21 @@ pub struct RunArgs {
     pub cleanup_grace: Duration,
 
     /// Where metrics are served, ADDRESS:PORT; 0 for nowhere.
-    #[arg(long, env = "SENDING_DOMAIN_OPERATOR_METRICS_ADDRESS", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "SENDING_DOMAIN_OPERATOR_METRICS_ADDRESS",
+        default_value = "0.0.0.0:8080",
+        value_name = "ADDRESS"
+    )]
     pub metrics_address: String,
 
     /// Where /livez and /readyz are served, ADDRESS:PORT; 0 for nowhere.
-    #[arg(long, env = "SENDING_DOMAIN_OPERATOR_HEALTH_ADDRESS", default_value = "0.0.0.0:8081", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "SENDING_DOMAIN_OPERATOR_HEALTH_ADDRESS",
+        default_value = "0.0.0.0:8081",
+        value_name = "ADDRESS"
+    )]
     pub health_address: String,
 
     /// Elect a leader by a Lease, so that several replicas can run.
@@ -127,8 +138,8 @@ pub struct RunArgs {
     pub dry_run: bool,
 
     /// The format of the log.
-    #[arg(long, env = "SENDING_DOMAIN_OPERATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
-    pub log_format: LogFormat,
+    #[arg(long, env = "SENDING_DOMAIN_OPERATOR_LOG_FORMAT", value_enum, default_value_t = Format::Json)]
+    pub log_format: Format,
 
     /// The level of the log: error, warn, info, debug or trace, or a filter such as info,sending_domain_operator=debug.
     #[arg(long, env = "SENDING_DOMAIN_OPERATOR_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
@@ -154,15 +165,6 @@ impl From<DnsCheck> for Mode {
             DnsCheck::Off => Self::Off,
         }
     }
-}
-
-/// The format of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Text,
 }
 
 /// Where Cloudflare's API is.
@@ -203,7 +205,9 @@ mod tests {
     #[test]
     fn every_flag_has_an_environment_variable_of_its_name() {
         for arg in Cli::command().get_arguments() {
-            let Some(flag) = arg.get_long().filter(|f| !["help", "version"].contains(f)) else { continue };
+            let Some(flag) = arg.get_long().filter(|f| !["help", "version"].contains(f)) else {
+                continue;
+            };
             let expected = format!("SENDING_DOMAIN_OPERATOR_{}", flag.replace('-', "_").to_uppercase());
             assert_eq!(arg.get_env().and_then(|e| e.to_str()), Some(expected.as_str()), "--{flag}");
         }
@@ -218,7 +222,13 @@ mod tests {
         let Some(Command::Run(run)) = cli.command else { panic!("not run") };
         assert!(!run.ambient_credentials);
         assert_eq!(run.pending_interval, Duration::from_secs(2));
-        for bad in ["--nonsense", "--pending-interval=0s", "--pending-interval=5", "--owner-id=a/b", "--cloudflare-base-url=http://example.com"] {
+        for bad in [
+            "--nonsense",
+            "--pending-interval=0s",
+            "--pending-interval=5",
+            "--owner-id=a/b",
+            "--cloudflare-base-url=http://example.com",
+        ] {
             assert!(Cli::try_parse_from(["x", "run", bad]).is_err(), "{bad}");
         }
     }

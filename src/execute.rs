@@ -88,7 +88,8 @@ fn ses_fault(action: &Action, error: &ses::error::Error) -> Fault {
     if let (Action::CreateIdentity(new), ses::error::Kind::NotFound) = (action, error.kind)
         && let Some(name) = &new.configuration_set
     {
-        let message = format!("SES has no configuration set named {name}; create it, or correct spec.ses.configurationSet");
+        let message =
+            format!("SES has no configuration set named {name}; create it, or correct spec.ses.configurationSet");
         return Fault { reason: Reason::ConfigurationSetNotFound, message, class: ErrorClass::Terminal };
     }
     Fault { reason: error.reason(), message: error.to_string(), class: error.class() }
@@ -101,7 +102,11 @@ async fn write_records(
 ) -> Result<Vec<ZoneRecord>, Fault> {
     let Some(token) = ports.token else {
         let message = "There is no API token to write the records with".to_owned();
-        return Err(Fault { reason: Reason::SecretNotFound, message, class: ErrorClass::Transient { retry_after: None } });
+        return Err(Fault {
+            reason: Reason::SecretNotFound,
+            message,
+            class: ErrorClass::Transient { retry_after: None },
+        });
     };
     ports.cloudflare.batch(token, zone, changes).await.map_err(|e| crate::observe::zone::write_fault(&e))
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
+use kube::runtime::reflector::Store;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::cli::{CLOUDFLARE_API, DnsCheck, RunArgs};
 use crate::controller::context::{Context, Memories, Settings};
-use crate::controller::{self, Scope};
+use crate::controller::{self, Guarded, Scope};
 use crate::dns::cloudflare::{self, BaseUrl, BaseUrlError};
 use crate::dns::lookup::{self, Resolver};
 use crate::leader::{self, Leadership};
@@ -17,9 +18,10 @@ use crate::observe::zone::Zones;
 use crate::recorder::Recorder;
 use crate::ses;
 use crate::status::schedule::Pace;
-use crate::telemetry::http::{self, Liveness, Readiness};
+use crate::telemetry::http::{self, Endpoints};
 use crate::telemetry::logging;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::probes::{Liveness, Readiness};
 
 /// Why the operator cannot start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -51,11 +53,14 @@ pub enum RunError {
     #[error("the namespace kube-system has no UID; set --owner-id")]
     NoOwnerId,
     /// The servers of metrics and health.
-    #[error("cannot serve metrics or health: {0}")]
-    Serve(#[from] std::io::Error),
-    /// The log filter.
+    #[error(transparent)]
+    Serve(#[from] http::ServeError),
+    /// The handlers of signals.
+    #[error("cannot handle signals: {0}")]
+    Signals(#[from] std::io::Error),
+    /// The log.
     #[error("--log-level: {0}")]
-    Log(String),
+    Log(#[from] logging::LoggingError),
     /// The lease went to somebody else.
     #[error("the leader's lease was lost")]
     LeaseLost,
@@ -66,7 +71,7 @@ pub enum RunError {
 /// # Errors
 /// If it cannot start, or loses its lease.
 pub async fn run(args: RunArgs) -> Result<(), RunError> {
-    logging::init(args.log_format, &args.log_level).map_err(RunError::Log)?;
+    logging::init(args.log_format, &args.log_level)?;
     check_aws_endpoints()?;
     let config = leader::api_config(kube::Config::infer().await?);
     // A watch may be silent for minutes.
@@ -77,43 +82,56 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
 
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
-    let metrics = Metrics::new();
-    let readiness = Readiness::default();
-    let liveness = Liveness::new();
-    let served = http::serve(&args.metrics_address, &args.health_address, &metrics, &readiness, &liveness, stop.clone()).await?;
-    info!(version = env!("CARGO_PKG_VERSION"), metrics = ?served.metrics, health = ?served.health, "starting");
+    let endpoints = Endpoints::default();
+    let Endpoints { metrics, readiness, liveness } = endpoints.clone();
+    let servers = http::serve(&args.metrics_address, &args.health_address, endpoints, stop.clone()).await?;
+    info!(version = env!("CARGO_PKG_VERSION"), metrics = ?servers.metrics, health = ?servers.health, "starting");
 
-    let leadership = elect(&args, &config, &kube, &metrics, &stop, &readiness, &liveness).await?;
+    let leadership = elect(&args, &config, &kube, &metrics, &stop, &readiness).await;
     if stop.is_cancelled() {
         return Ok(());
     }
     let scope = Scope { namespaces: args.watch_namespace.clone(), selector: args.watch_label_selector.clone() };
     let watches = controller::watches(&watcher, &scope);
-    let context = Arc::new(context(&args, kube, &watches, metrics, leadership.clone()).await?);
+    let recorder = Recorder::new(kube.clone(), &leader::own_identity(), metrics.clone());
+    let context = Arc::new(context(&args, kube, &watches, metrics, recorder.clone(), leadership.clone()).await?);
     info!(owner = context.settings.owner, region = context.settings.region, "running");
-    let stores = context.stores.clone();
-    tokio::spawn(async move {
-        for store in stores {
-            if store.wait_until_ready().await.is_err() {
-                return;
-            }
-        }
-        readiness.ready();
-    });
+    readiness.leading(&[SENDING_DOMAINS]);
+    tokio::spawn(tell_listed(context.stores.clone(), readiness));
     let beat = tokio::spawn(beat(liveness));
-    let lost = run_until_stopped(controller::run(watches, &scope, context, stop.clone()), leadership.as_ref(), &stop).await;
+    let lost =
+        run_until_stopped(controller::run(watches, &scope, context, stop.clone()), leadership.as_ref(), &stop).await;
     beat.abort();
     match (lost, leadership) {
-        (true, _) => Err(RunError::LeaseLost),
+        (true, _) => return Err(RunError::LeaseLost),
         (false, Some(leadership)) => {
             leadership.release().await;
-            Ok(())
         }
-        (false, None) => Ok(()),
+        (false, None) => {}
     }
+    // What was reported last is often what explains the rest.
+    recorder.flush(FLUSH).await;
+    servers.stopped().await;
+    Ok(())
 }
 
-/// Waits for the lease, if leaders are elected. A replica that waits is ready: it could lead at any time.
+/// The resource that is watched, for probes and metrics.
+const SENDING_DOMAINS: &str = "sendingdomains";
+
+/// How long events that are still on their way may hold the end up.
+const FLUSH: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Ready once every cache has listed.
+async fn tell_listed(stores: Vec<Store<Guarded>>, readiness: Readiness) {
+    for store in stores {
+        if store.wait_until_ready().await.is_err() {
+            return;
+        }
+    }
+    readiness.listed(SENDING_DOMAINS);
+}
+
+/// Waits for the lease, if leaders are elected.
 async fn elect(
     args: &RunArgs,
     config: &kube::Config,
@@ -121,26 +139,23 @@ async fn elect(
     metrics: &Metrics,
     stop: &CancellationToken,
     readiness: &Readiness,
-    liveness: &Liveness,
-) -> Result<Option<Arc<Leadership>>, RunError> {
+) -> Option<Arc<Leadership>> {
     if !args.leader_elect {
         metrics.leading(true);
-        return Ok(None);
+        return None;
     }
     let namespace = args
         .leader_election_namespace
         .clone()
         .or_else(|| std::env::var("POD_NAMESPACE").ok().filter(|n| !n.is_empty()))
         .unwrap_or_else(|| config.default_namespace.clone());
-    readiness.ready();
-    let waiting = tokio::spawn(beat(liveness.clone()));
+    readiness.standby();
     let acquired = tokio::select! {
         leadership = leader::acquire(kube.clone(), leader::Settings::new(namespace)) => Some(Arc::new(leadership)),
         () = stop.cancelled() => None,
     };
-    waiting.abort();
     metrics.leading(acquired.is_some());
-    Ok(acquired)
+    acquired
 }
 
 /// Runs the controllers; answers true if they ended because the lease was lost.
@@ -183,6 +198,7 @@ async fn context(
     kube: kube::Client,
     watches: &[controller::Watch],
     metrics: Metrics,
+    recorder: Recorder,
     leadership: Option<Arc<Leadership>>,
 ) -> Result<Context, RunError> {
     let owner = match &args.owner_id {
@@ -204,6 +220,7 @@ async fn context(
             owner,
             region,
             ambient_credentials: args.ambient_credentials,
+            require_namespace_claims: args.require_namespace_claims,
             allow_adoption: args.allow_adoption,
             pace: Pace { pending: args.pending_interval, verified: args.verified_interval },
             cleanup_grace: args.cleanup_grace,
@@ -211,7 +228,7 @@ async fn context(
         },
         memories: Memories::default(),
         stores: watches.iter().map(controller::Watch::store).collect(),
-        recorder: Recorder::new(kube.clone(), &leader::identity()),
+        recorder,
         kube,
         metrics,
         leadership,
@@ -250,7 +267,9 @@ fn check_aws_endpoints() -> Result<(), RunError> {
 }
 
 fn is_safe_endpoint(value: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(value) else { return false };
+    let Ok(url) = reqwest::Url::parse(value) else {
+        return false;
+    };
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
     url.scheme() == "https" || (url.scheme() == "http" && loopback)
@@ -280,7 +299,8 @@ mod tests {
         for good in ["http://127.0.0.1:4566", "http://localhost:1", "http://[::1]:80", "https://email.example.com"] {
             assert!(is_safe_endpoint(good), "{good}");
         }
-        for bad in ["http://10.0.0.1:80", "http://localhost.example.com", "http://example.com", "ftp://127.0.0.1", "x"] {
+        for bad in ["http://10.0.0.1:80", "http://localhost.example.com", "http://example.com", "ftp://127.0.0.1", "x"]
+        {
             assert!(!is_safe_endpoint(bad), "{bad}");
         }
     }

@@ -19,7 +19,9 @@ use super::v1alpha1::SendingDomain;
 pub fn crd() -> CustomResourceDefinition {
     let mut crd = SendingDomain::crd();
     for version in &mut crd.spec.versions {
-        let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) else { continue };
+        let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) else {
+            continue;
+        };
         tidy(schema);
         if let Some(status) = property(schema, "status") {
             status.default = Some(JSON(json!({ "observedGeneration": -1 })));

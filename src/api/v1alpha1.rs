@@ -24,15 +24,30 @@ pub use super::status::*;
     selectable = ".spec.domain",
     derive = "PartialEq",
     doc = "A domain that sends mail through Amazon SES: its identity, its DNS records, and whether SES has verified it.",
-    printcolumn(name = "Domain", type_ = "string", json_path = ".spec.domain", description = "The domain mail is sent from"),
-    printcolumn(name = "Status", type_ = "string", json_path = ".status.phase", description = "Pending, Verified or Failed"),
+    printcolumn(
+        name = "Domain",
+        type_ = "string",
+        json_path = ".spec.domain",
+        description = "The domain mail is sent from"
+    ),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = ".status.phase",
+        description = "Pending, Verified or Failed"
+    ),
     printcolumn(
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
         description = "True when mail can be sent"
     ),
-    printcolumn(name = "Records", type_ = "string", json_path = ".status.recordsFound", description = "Required records found in DNS"),
+    printcolumn(
+        name = "Records",
+        type_ = "string",
+        json_path = ".status.recordsFound",
+        description = "Required records found in DNS"
+    ),
     printcolumn(
         name = "Reason",
         type_ = "string",
@@ -54,8 +69,20 @@ pub use super::status::*;
         priority = 1,
         description = "What SES says of the MAIL FROM domain"
     ),
-    printcolumn(name = "DNS", type_ = "string", json_path = ".status.dns.provider", priority = 1, description = "Where the records are written"),
-    printcolumn(name = "Region", type_ = "string", json_path = ".status.identity.region", priority = 1, description = "The AWS region of the identity"),
+    printcolumn(
+        name = "DNS",
+        type_ = "string",
+        json_path = ".status.dns.provider",
+        priority = 1,
+        description = "Where the records are written"
+    ),
+    printcolumn(
+        name = "Region",
+        type_ = "string",
+        json_path = ".status.identity.region",
+        priority = 1,
+        description = "The AWS region of the identity"
+    ),
     printcolumn(
         name = "Message",
         type_ = "string",

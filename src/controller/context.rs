@@ -27,6 +27,8 @@ pub struct Settings {
     pub region: String,
     /// `--ambient-credentials`.
     pub ambient_credentials: bool,
+    /// `--require-namespace-claims`.
+    pub require_namespace_claims: bool,
     /// `--allow-adoption`.
     pub allow_adoption: bool,
     /// `--pending-interval` and `--verified-interval`.

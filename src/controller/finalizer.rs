@@ -32,7 +32,9 @@ pub async fn add(api: &Api<SendingDomain>, object: &SendingDomain) -> Result<Sen
 /// # Errors
 /// [`Error::Conflict`] if the object has changed meanwhile.
 pub async fn remove(api: &Api<SendingDomain>, object: &SendingDomain) -> Result<(), Error> {
-    let Some(index) = object.finalizers().iter().position(|f| f == FINALIZER) else { return Ok(()) };
+    let Some(index) = object.finalizers().iter().position(|f| f == FINALIZER) else {
+        return Ok(());
+    };
     patch(api, object, json!({ "op": "remove", "path": format!("/metadata/finalizers/{index}") })).await?;
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! The loop: watches the objects, runs a pass for each that may need one, and asks for the next.
 
+pub mod claim;
 pub mod context;
 pub mod error;
 pub mod finalizer;
 pub mod pass;
-pub mod rivals;
 pub mod teardown;
 pub mod write;
 
@@ -27,6 +27,7 @@ use self::error::Error;
 use crate::api::v1alpha1::SendingDomain;
 use crate::api::{FORCE_RELEASE, RECONCILE_AT, RECREATE_AT};
 use crate::observe::PASS_TIMEOUT;
+use crate::telemetry::metrics::ReconcileResult;
 
 /// An object as the watch delivers it: one that this version cannot read does not stop the watch of all others.
 pub type Guarded = DeserializeGuard<SendingDomain>;
@@ -132,7 +133,7 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
     let result = match &object.0 {
         Err(error) => {
             warn!(parent: &span, %error, "this version cannot read the object; upgrade the operator or correct the object");
-            Ok(context.settings.pace.terminal())
+            Ok(pass::Done { next: context.settings.pace.terminal(), result: ReconcileResult::Terminal })
         }
         Ok(domain) => {
             let pass = AssertUnwindSafe(pass::pass(domain, &context)).catch_unwind();
@@ -146,8 +147,9 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
             }
         }
     };
-    context.metrics.passed(result.as_ref().err(), began.elapsed());
-    result.map(Action::requeue)
+    let label = result.as_ref().map_or(ReconcileResult::Error, |done| done.result);
+    context.metrics.reconcile(label, began.elapsed());
+    result.map(|done| Action::requeue(done.next))
 }
 
 fn error_policy(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {

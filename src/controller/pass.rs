@@ -8,18 +8,30 @@ use tracing::{debug, info};
 
 use super::context::{Context, Remembered};
 use super::error::Error;
-use super::{finalizer, rivals, teardown, write};
+use super::{claim, finalizer, teardown, write};
+use crate::api::condition::{ConditionType, is_true};
 use crate::api::v1alpha1::{SendingDomain, SendingDomainStatus};
 use crate::api::{RECONCILE_AT, RECREATE_AT, duration};
 use crate::execute::{self, Outcome, Ports};
+use crate::observe::observation::Claim;
 use crate::observe::{self, Sight, Sources, Viewpoint};
 use crate::ownership::Mark;
 use crate::plan::{self, Action, Plan, Subject};
 use crate::ses::client::{Account, Role};
 use crate::status::{self, Report, schedule};
+use crate::telemetry::metrics::ReconcileResult;
 
-/// Runs one pass; answers when the next is due if nothing wakes the object before.
-pub async fn pass(object: &SendingDomain, context: &Context) -> Result<Duration, Error> {
+/// How a pass ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Done {
+    /// When the next pass is due, if nothing wakes the object before.
+    pub next: Duration,
+    /// For the metrics.
+    pub result: ReconcileResult,
+}
+
+/// Runs one pass.
+pub async fn pass(object: &SendingDomain, context: &Context) -> Result<Done, Error> {
     let uid = object.uid().ok_or(Error::Incomplete("uid"))?;
     let remembered = context.memories.of(&uid);
     let mut remembered = remembered.lock().await;
@@ -27,19 +39,18 @@ pub async fn pass(object: &SendingDomain, context: &Context) -> Result<Duration,
     let namespace = object.namespace().ok_or(Error::Incomplete("namespace"))?;
     let api: Api<SendingDomain> = Api::namespaced(context.kube.clone(), &namespace);
 
-    let next = if object.metadata.deletion_timestamp.is_some() {
+    let done = if object.metadata.deletion_timestamp.is_some() {
         teardown::pass(&api, &object, &namespace, context, &mut remembered).await?
     } else if object.spec.suspend {
         let old = object.status.clone().unwrap_or_default();
         let status = status::suspended(&old, generation(&object), now());
-        write::status(&api, &object, &status, &mut remembered).await?;
-        context.metrics.object(&object, Some(&status));
-        context.settings.pace.verified
+        write::status(&api, &object, &status, context, &mut remembered).await?;
+        Done { next: context.settings.pace.verified, result: ReconcileResult::Success }
     } else {
         live(&api, object, &namespace, context, &mut remembered).await?
     };
     remembered.failures = 0;
-    Ok(schedule::jittered(next, rand::random()))
+    Ok(Done { next: schedule::jittered(done.next, rand::random()), ..done })
 }
 
 /// A pass over an object that is neither deleted nor suspended.
@@ -49,7 +60,7 @@ async fn live(
     namespace: &str,
     context: &Context,
     remembered: &mut Remembered,
-) -> Result<Duration, Error> {
+) -> Result<Done, Error> {
     let now = now();
     let dry_run = context.settings.dry_run;
     if !dry_run && !finalizer::is_set(&object) {
@@ -75,7 +86,8 @@ async fn live(
     };
 
     let viewpoint = viewpoint(&object, namespace, &account, status::was_ready(&old), context, now);
-    let (sight, plan) = see_and_plan(&subject, &viewpoint, context, remembered).await;
+    let claim = claim::claim(&object, &account, context).await?;
+    let (sight, plan) = see_and_plan(&subject, &viewpoint, claim, context, remembered).await;
     debug!(plan = %plan, "planned");
     let outcome = if dry_run {
         Outcome { dry_run, ..Outcome::default() }
@@ -95,35 +107,40 @@ async fn live(
     };
     let new = status::compute(&old, &report);
     write::events(context, &object, &status::events::between(&old, &new, &outcome));
-    write::status(api, &object, &new, remembered).await?;
-    context.metrics.object(&object, Some(&new));
-    Ok(schedule::next_look(
-        status::was_ready(&new),
-        &plan,
-        &sight.observation,
-        &outcome,
-        remembered.memory.attempts(),
-        context.settings.pace,
-    ))
+    write::status(api, &object, &new, context, remembered).await?;
+    let (attempts, pace) = (remembered.memory.attempts(), context.settings.pace);
+    let ready = status::was_ready(&new);
+    let next = schedule::next_look(ready, &plan, &sight.observation, &outcome, attempts, pace);
+    Ok(Done { next, result: result(&new) })
+}
+
+fn result(status: &SendingDomainStatus) -> ReconcileResult {
+    if status::was_ready(status) {
+        ReconcileResult::Success
+    } else if is_true(&status.conditions, ConditionType::Stalled) {
+        ReconcileResult::Terminal
+    } else {
+        ReconcileResult::Waiting
+    }
 }
 
 /// Observes and plans. Records are only ever written by a plan that was made from a reading of this very pass.
 async fn see_and_plan(
     subject: &Subject<'_>,
     viewpoint: &Viewpoint<'_>,
+    claim: Claim,
     context: &Context,
     remembered: &mut Remembered,
 ) -> (Sight, Plan) {
     let sources = sources(context);
-    let rivals = rivals::rivals(viewpoint.object, viewpoint.account, context);
-    let sight = observe::observe(viewpoint, &sources, &mut remembered.memory, rivals.clone()).await;
+    let sight = observe::observe(viewpoint, &sources, &mut remembered.memory, claim.clone()).await;
     let plan = plan::plan(subject, &sight.observation, viewpoint.now);
     let writes_records = plan.actions.iter().any(|a| matches!(a, Action::WriteRecords { .. }));
     if !writes_records || remembered.memory.zone_was_read_at(viewpoint.now) {
         return (sight, plan);
     }
     remembered.memory.zone_changed();
-    let sight = observe::observe(viewpoint, &sources, &mut remembered.memory, rivals).await;
+    let sight = observe::observe(viewpoint, &sources, &mut remembered.memory, claim).await;
     let plan = plan::plan(subject, &sight.observation, viewpoint.now);
     (sight, plan)
 }
@@ -186,10 +203,12 @@ pub(super) fn account(object: &SendingDomain, context: &Context) -> Account {
     let pinned = object.status.as_ref().and_then(|s| s.identity.as_ref()).and_then(|i| i.region.clone());
     let region = object.spec.ses.region.clone().or(pinned.filter(|r| is_region(r)));
     let namespace = object.namespace().unwrap_or_default();
-    let role = object.spec.ses.role_arn.as_ref().map(|arn| Role {
-        arn: arn.clone(),
-        external_id: format!("{}/{namespace}", context.settings.owner),
-    });
+    let role = object
+        .spec
+        .ses
+        .role_arn
+        .as_ref()
+        .map(|arn| Role { arn: arn.clone(), external_id: format!("{}/{namespace}", context.settings.owner) });
     Account { region: region.unwrap_or_else(|| context.settings.region.clone()), role }
 }
 

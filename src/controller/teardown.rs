@@ -8,17 +8,18 @@ use tracing::info;
 
 use super::context::{Context, Remembered};
 use super::error::Error;
-use super::pass::{account, carry_out, now, sources, status_of, viewpoint};
+use super::pass::{Done, account, carry_out, now, sources, status_of, viewpoint};
 use super::{finalizer, write};
 use crate::api::v1alpha1::{DeletionPolicy, SendingDomain};
 use crate::api::{FORCE_RELEASE, reason::Reason};
 use crate::observe;
-use crate::observe::observation::Rivals;
+use crate::observe::observation::Claim;
 use crate::ownership::Mark;
 use crate::plan::Subject;
 use crate::plan::teardown::{Patience, Release, Teardown, plan_teardown};
 use crate::status::events::Note;
 use crate::status::{self, schedule};
+use crate::telemetry::metrics::ReconcileResult;
 
 /// Takes away what was made for the object, then lets it go; answers when to go on.
 pub async fn pass(
@@ -27,7 +28,7 @@ pub async fn pass(
     namespace: &str,
     context: &Context,
     remembered: &mut Remembered,
-) -> Result<Duration, Error> {
+) -> Result<Done, Error> {
     // The watch may be behind: another object of this name may have been created since, whose domain must not suffer.
     let live = api.get_opt(&object.name_any()).await?;
     let Some(object) = live.filter(|o| o.uid() == object.uid() && o.metadata.deletion_timestamp.is_some()) else {
@@ -40,12 +41,12 @@ pub async fn pass(
         return release(api, &object, context).await;
     }
     if context.settings.dry_run {
-        return Ok(context.settings.pace.pending);
+        return Ok(waiting(context.settings.pace.pending));
     }
     let (teardown, outcome_failed, acted) = take_away(&object, namespace, context, remembered).await;
     match teardown.release {
         // What was taken away is looked for once more.
-        Release::Clean if acted => Ok(Duration::ZERO),
+        Release::Clean if acted => Ok(waiting(Duration::ZERO)),
         Release::Clean if !outcome_failed => release(api, &object, context).await,
         Release::Incomplete(left) if !acted => {
             let message = format!("Clean-up was given up; left behind: {}", left.join("; "));
@@ -53,7 +54,7 @@ pub async fn pass(
             write::events(context, &object, &[note]);
             release(api, &object, context).await
         }
-        Release::Incomplete(_) if acted && !outcome_failed => Ok(Duration::ZERO),
+        Release::Incomplete(_) if acted && !outcome_failed => Ok(waiting(Duration::ZERO)),
         Release::Blocked(blockers) => {
             let why: Vec<String> = blockers.iter().map(|b| format!("{}: {}", b.reason, b.message)).collect();
             blocked(api, &object, &why.join("; "), context, remembered).await
@@ -87,7 +88,7 @@ async fn take_away(
     };
     remembered.memory.begin_end();
     let viewpoint = viewpoint(object, namespace, &account, false, context, now);
-    let sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, Rivals::default()).await;
+    let sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, Claim::default()).await;
     let patience = Patience {
         deleted_at: object.metadata.deletion_timestamp.as_ref().map_or(now, |t| t.0),
         grace: SignedDuration::try_from(context.settings.cleanup_grace).unwrap_or(SignedDuration::MAX),
@@ -105,7 +106,7 @@ async fn blocked(
     why: &str,
     context: &Context,
     remembered: &mut Remembered,
-) -> Result<Duration, Error> {
+) -> Result<Done, Error> {
     let old = status_of(object);
     let grace = crate::api::duration::display(context.settings.cleanup_grace);
     let message = format!(
@@ -118,25 +119,28 @@ async fn blocked(
         let note = Note { warning: true, reason: Reason::CleanupBlocked.as_str(), action: "CleanUp", message };
         write::events(context, object, &[note]);
     }
-    write::status(api, object, &new, remembered).await?;
-    context.metrics.object(object, Some(&new));
-    Ok(context.settings.pace.pending.min(schedule::hold(
+    write::status(api, object, &new, context, remembered).await?;
+    Ok(waiting(context.settings.pace.pending.min(schedule::hold(
         crate::error::ErrorClass::Transient { retry_after: None },
         remembered.memory.attempts(),
         context.settings.pace,
-    )))
+    ))))
 }
 
-async fn release(api: &Api<SendingDomain>, object: &SendingDomain, context: &Context) -> Result<Duration, Error> {
+async fn release(api: &Api<SendingDomain>, object: &SendingDomain, context: &Context) -> Result<Done, Error> {
     finalizer::remove(api, object).await?;
     info!("cleaned up and released");
     Ok(forget(object, context))
 }
 
-fn forget(object: &SendingDomain, context: &Context) -> Duration {
+fn waiting(next: Duration) -> Done {
+    Done { next, result: ReconcileResult::Waiting }
+}
+
+fn forget(object: &SendingDomain, context: &Context) -> Done {
     if let Some(uid) = object.uid() {
         context.memories.forget(&uid);
     }
-    context.metrics.object(object, None);
-    context.settings.pace.verified
+    write::tell(context, object, None);
+    Done { next: context.settings.pace.verified, result: ReconcileResult::Success }
 }

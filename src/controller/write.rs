@@ -11,6 +11,7 @@ use super::finalizer::guarded;
 use crate::api::FIELD_MANAGER;
 use crate::api::v1alpha1::{SendingDomain, SendingDomainStatus};
 use crate::status::events::Note;
+use crate::telemetry::metrics::ObjectState;
 
 /// Writes `status` if it differs from that of `object`.
 ///
@@ -20,8 +21,10 @@ pub async fn status(
     api: &Api<SendingDomain>,
     object: &SendingDomain,
     status: &SendingDomainStatus,
+    context: &Context,
     remembered: &mut Remembered,
 ) -> Result<(), Error> {
+    tell(context, object, Some(status));
     if object.status.as_ref() == Some(status) {
         return Ok(());
     }
@@ -39,4 +42,10 @@ pub fn events(context: &Context, object: &SendingDomain, notes: &[Note]) {
         info!(reason = note.reason, warning = note.warning, "{}", note.message);
         context.recorder.publish(object.object_ref(&()), note.warning, note.reason, note.action, &note.message);
     }
+}
+
+/// Tells the metrics of `object`; `None` when it is gone.
+pub fn tell(context: &Context, object: &SendingDomain, status: Option<&SendingDomainStatus>) {
+    let namespace = object.namespace().unwrap_or_default();
+    context.metrics.object(&namespace, &object.name_any(), status.map(ObjectState::from));
 }

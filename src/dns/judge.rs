@@ -33,7 +33,9 @@ pub fn judge(wanted: &WantedRecord, lookups: &Lookups) -> Judgement {
         Answer::Unknown(error) => Judgement {
             state: RecordState::Unknown,
             observed: Vec::new(),
-            message: Some(format!("Could not be looked up ({error}); it is tried again. This says nothing about the record.")),
+            message: Some(format!(
+                "Could not be looked up ({error}); it is tried again. This says nothing about the record."
+            )),
         },
         Answer::NxDomain | Answer::NoData => missing(wanted, lookup),
         Answer::Records(records) => judge_records(wanted, lookup, records),
@@ -48,17 +50,13 @@ pub fn all_found(wanted: &[WantedRecord], lookups: &Lookups) -> bool {
 fn missing(wanted: &WantedRecord, lookup: &Lookup) -> Judgement {
     let kind = wanted.data.record_type();
     let whom = match lookup.source {
-        Source::Authoritative => "The domain's name servers do not",
-        Source::Recursive => "The resolvers do not",
-    };
-    let what = match &wanted.data {
-        RecordData::Mx { priority, host } => format!("{priority} {host}"),
-        RecordData::Cname(_) | RecordData::Txt(_) => wanted.data.value().to_owned(),
+        Source::Authoritative => "the domain's name servers",
+        Source::Recursive => "the resolvers",
     };
     Judgement {
         state: RecordState::Missing,
         observed: Vec::new(),
-        message: Some(format!("{whom} have it yet. Add a {kind} record named {} with the value {what}", wanted.name)),
+        message: Some(format!("Not at {whom} yet: add a {kind} record of this name with the value {}", wanted.data)),
     }
 }
 
@@ -84,7 +82,8 @@ fn judge_single(wanted: &WantedRecord, records: &[&RecordData], several: &str) -
     match records {
         [only] if **only == wanted.data => found(),
         [_] => {
-            let message = format!("Change the value of the {} record to {}", wanted.data.record_type(), wanted.data.value());
+            let message =
+                format!("Change the value of the {} record to {}", wanted.data.record_type(), wanted.data.value());
             incorrect(records.iter().copied(), message)
         }
         _ => incorrect(records.iter().copied(), several.to_owned()),
@@ -113,7 +112,10 @@ fn judge_spf(wanted: &WantedRecord, lookup: &Lookup, records: &[&RecordData]) ->
     match spf.as_slice() {
         [] => Judgement { observed: shown(records.iter().copied()), ..missing(wanted, lookup) },
         [only] if includes_ses(only.value()) => found(),
-        [_] => incorrect(spf.iter().copied(), "Add include:amazonses.com to the SPF record, before its last term".to_owned()),
+        [_] => incorrect(
+            spf.iter().copied(),
+            "Add include:amazonses.com to the SPF record, before its last term".to_owned(),
+        ),
         _ => incorrect(
             spf.iter().copied(),
             format!("Merge the SPF records at {} into one: with several, SPF fails for every mail", wanted.name),
@@ -127,7 +129,10 @@ fn judge_dmarc(wanted: &WantedRecord, lookup: &Lookup, records: &[&RecordData]) 
     match dmarc.as_slice() {
         [] => Judgement { observed: shown(records.iter().copied()), ..missing(wanted, lookup) },
         [_] => found(),
-        _ => incorrect(dmarc.iter().copied(), "Keep exactly one DMARC record: receivers ignore all of several".to_owned()),
+        _ => incorrect(
+            dmarc.iter().copied(),
+            "Keep exactly one DMARC record: receivers ignore all of several".to_owned(),
+        ),
     }
 }
 
@@ -150,7 +155,8 @@ pub fn is_dmarc(text: &str) -> bool {
     // The version comes first and is case-sensitive.
     tags.next().flatten() == Some(("v", "DMARC1"))
         && tags.flatten().any(|(name, value)| {
-            name.eq_ignore_ascii_case("p") && ["none", "quarantine", "reject"].iter().any(|p| value.eq_ignore_ascii_case(p))
+            name.eq_ignore_ascii_case("p")
+                && ["none", "quarantine", "reject"].iter().any(|p| value.eq_ignore_ascii_case(p))
         })
 }
 

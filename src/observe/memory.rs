@@ -134,7 +134,9 @@ impl Memory {
         let wait = match self.found_since {
             Some(_) => pace.verified,
             // What is in the zone and not in DNS may have been removed again; or DNS is slow.
-            None => pace.pending.saturating_mul(10 << self.zone_reads_unseen.min(8)).min(pace.verified.max(pace.pending)),
+            None => {
+                pace.pending.saturating_mul(10 << self.zone_reads_unseen.min(8)).min(pace.verified.max(pace.pending))
+            }
         };
         elapsed(read.at, now) >= wait
     }

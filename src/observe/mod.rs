@@ -12,7 +12,7 @@ use futures::stream::{self, StreamExt};
 use k8s_openapi::jiff::Timestamp;
 
 use self::memory::Memory;
-use self::observation::{Fault, Lookups, Observation, Observed, Rivals, ZoneView};
+use self::observation::{Claim, Fault, Lookups, Observation, Observed, ZoneView};
 use self::zone::Zones;
 use crate::api::v1alpha1::{
     CloudflareSpec, ConflictPolicy, DnsProvider, RecordState, SecretKeyRef, SendingDomain, SendingDomainSpec,
@@ -93,13 +93,14 @@ pub struct Sight {
 }
 
 /// Reads the world for one object.
-pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut Memory, rivals: Rivals) -> Sight {
-    if !from.deleted() && claims::refusal(&from.spec().domain, &rivals).is_some() {
+pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut Memory, claim: Claim) -> Sight {
+    if !from.deleted() && claims::refusal(&from.spec().domain, &claim).is_some() {
         // Whoever may not have the domain learns nothing about it.
-        return Sight { observation: nothing_seen(rivals), token: None, cause: 0 };
+        return Sight { observation: nothing_seen(claim), token: None, cause: 0 };
     }
     let identity = observe_identity(from, sources, memory).await;
-    let has_tokens = identity.known().and_then(Option::as_ref).is_some_and(|i| i.dkim.tokens.len() == ses::identity::DKIM_TOKENS);
+    let has_tokens =
+        identity.known().and_then(Option::as_ref).is_some_and(|i| i.dkim.tokens.len() == ses::identity::DKIM_TOKENS);
     let (token, zone, cause) = observe_zone(from, sources, memory, has_tokens).await;
     let lookups = match (&identity, sources.resolver) {
         (Observed::Known(Some(identity)), Some(resolver)) if !from.deleted() => {
@@ -120,19 +121,19 @@ pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut M
         zone,
         lookups,
         dns_check: sources.resolver.is_some(),
-        rivals,
+        claim,
         standing: memory.standing(cause, from.now),
     };
     Sight { observation, token, cause }
 }
 
-fn nothing_seen(rivals: Rivals) -> Observation {
+fn nothing_seen(claim: Claim) -> Observation {
     Observation {
         identity: Observed::NotConfigured,
         zone: Observed::NotConfigured,
         lookups: Lookups::new(),
         dns_check: true,
-        rivals,
+        claim,
         standing: observation::Standing::default(),
     }
 }
@@ -143,7 +144,9 @@ async fn observe_identity(
     memory: &mut Memory,
 ) -> Observed<Option<ses::identity::Identity>> {
     let cause = hash(&(from.generation, from.account));
-    if memory.identity_is_due(from.ready, from.now, from.pace) && memory.standing_read(Step::Identity, cause, from.now).is_none() {
+    if memory.identity_is_due(from.ready, from.now, from.pace)
+        && memory.standing_read(Step::Identity, cause, from.now).is_none()
+    {
         match sources.ses.get(from.account, &from.spec().domain).await {
             Ok(identity) => {
                 memory.read_succeeded(Step::Identity);
@@ -220,8 +223,7 @@ async fn read_token(
 const QUESTIONS: usize = 8;
 
 async fn look_up(resolver: &Resolver, wanted: &[WantedRecord]) -> Lookups {
-    let questions: Vec<(DnsName, RecordType)> =
-        wanted.iter().map(|w| (w.name.clone(), w.data.record_type())).collect();
+    let questions: Vec<(DnsName, RecordType)> = wanted.iter().map(|w| (w.name.clone(), w.data.record_type())).collect();
     stream::iter(questions)
         .map(|(name, record_type)| async move {
             let answer = resolver.ask(&name, record_type).await;
@@ -234,7 +236,8 @@ async fn look_up(resolver: &Resolver, wanted: &[WantedRecord]) -> Lookups {
 
 fn note_lookups(wanted: &[WantedRecord], lookups: &Lookups, memory: &mut Memory, now: Timestamp) {
     let complete = wanted.iter().filter(|w| w.required).count() > ses::identity::DKIM_TOKENS;
-    let wrong = |w: &WantedRecord| matches!(judge::judge(w, lookups).state, RecordState::Missing | RecordState::Incorrect);
+    let wrong =
+        |w: &WantedRecord| matches!(judge::judge(w, lookups).state, RecordState::Missing | RecordState::Incorrect);
     let lost = wanted.iter().filter(|w| w.required).any(wrong);
     memory.looked_up(complete && !lost, lost, now);
 }

@@ -64,9 +64,12 @@ pub struct ZoneView {
 /// What was asked of DNS, and the answers.
 pub type Lookups = BTreeMap<(DnsName, RecordType), Lookup>;
 
-/// Who else wants what this object wants.
+/// Whether the object may have its domain, as far as the cluster tells: who else wants it, and what the administrators
+/// allow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rivals {
+pub struct Claim {
+    /// What the administrators do not allow.
+    pub refused: Option<(Reason, String)>,
     /// An older object of the same namespace has the domain: its name.
     pub domain_holder_here: Option<String>,
     /// An older object of another namespace has the domain. Which one is not for this object's status.
@@ -86,8 +89,8 @@ pub struct Observation {
     pub lookups: Lookups,
     /// Whether DNS is asked at all.
     pub dns_check: bool,
-    /// Who else wants what this object wants.
-    pub rivals: Rivals,
+    /// Whether the object may have its domain at all.
+    pub claim: Claim,
     /// Writes that failed and are not due again yet.
     pub standing: Standing,
 }

@@ -27,7 +27,12 @@ const REFUSED_TYPES: [&str; 7] = [
 pub async fn read(client: &kube::Client, namespace: &str, reference: &SecretKeyRef) -> Result<ApiToken, Fault> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let secret = api.get_opt(&reference.name).await.map_err(|error| unreadable(reference, &error))?;
-    let secret = secret.ok_or_else(|| not_found(format!("There is no Secret {0} in this namespace; create it with the key {1}", reference.name, reference.key)))?;
+    let secret = secret.ok_or_else(|| {
+        not_found(format!(
+            "There is no Secret {0} in this namespace; create it with the key {1}",
+            reference.name, reference.key
+        ))
+    })?;
     token(&secret, reference)
 }
 
@@ -36,12 +41,17 @@ fn token(secret: &Secret, reference: &SecretKeyRef) -> Result<ApiToken, Fault> {
     let kind = secret.type_.as_deref().unwrap_or("Opaque");
     if REFUSED_TYPES.contains(&kind) || kind.starts_with("helm.sh/") {
         let kind: String = kind.chars().take(64).collect();
-        return Err(invalid(format!("The Secret {name} is of type {kind}, which is never sent to a DNS provider; use one of type Opaque")));
+        return Err(invalid(format!(
+            "The Secret {name} is of type {kind}, which is never sent to a DNS provider; use one of type Opaque"
+        )));
     }
     let Some(value) = secret.data.as_ref().and_then(|data| data.get(key)) else {
-        return Err(not_found(format!("The Secret {name} has no key {key}; add it with the Cloudflare API token as its value")));
+        return Err(not_found(format!(
+            "The Secret {name} has no key {key}; add it with the Cloudflare API token as its value"
+        )));
     };
-    ApiToken::parse(&value.0).map_err(|error| invalid(format!("The key {key} of the Secret {name} is no API token: {error}")))
+    ApiToken::parse(&value.0)
+        .map_err(|error| invalid(format!("The key {key} of the Secret {name} is no API token: {error}")))
 }
 
 fn not_found(message: String) -> Fault {

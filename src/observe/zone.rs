@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use super::observation::{Fault, ZoneView};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::CloudflareSpec;
-use crate::dns::cloudflare::{ApiToken, Client, Error, Fingerprint, Kind, Zone, ZoneId, ZonePick, ZoneStatus, pick_zone};
+use crate::dns::cloudflare::{
+    ApiToken, Client, Error, Fingerprint, Kind, Zone, ZoneId, ZonePick, ZoneStatus, pick_zone,
+};
 use crate::dns::record::DnsName;
 use crate::error::ErrorClass;
 
@@ -82,7 +84,9 @@ impl Zones {
 }
 
 async fn by_id(client: &Client, token: &ApiToken, id: &str, domain: &DnsName) -> Result<Zone, Fault> {
-    let id: ZoneId = id.parse().map_err(|_| terminal(Reason::ZoneNotAccessible, format!("Could not access zone: {id} is no zone id")))?;
+    let id: ZoneId = id
+        .parse()
+        .map_err(|_| terminal(Reason::ZoneNotAccessible, format!("Could not access zone: {id} is no zone id")))?;
     let zone = client.zone(token, &id).await.map_err(|error| read_fault(&error, domain))?;
     if !domain.is_within(&zone.name) {
         let message = format!(
@@ -149,9 +153,10 @@ pub fn write_fault(error: &Error) -> Fault {
 
 fn fault(error: &Error, whose: &str) -> Fault {
     let (reason, advice) = match error.kind {
-        Kind::InvalidToken => {
-            (Reason::InvalidAPIToken, "create a token with Zone Read and DNS Edit and put it into the Secret".to_owned())
-        }
+        Kind::InvalidToken => (
+            Reason::InvalidAPIToken,
+            "create a token with Zone Read and DNS Edit and put it into the Secret".to_owned(),
+        ),
         Kind::ZoneNotAccessible | Kind::NotFound => {
             (Reason::ZoneNotAccessible, format!("give the token Zone Read and DNS Edit on the zone {whose}"))
         }
@@ -162,9 +167,10 @@ fn fault(error: &Error, whose: &str) -> Fault {
         Kind::RecordExists => (Reason::Progressing, "the zone is read again".to_owned()),
         Kind::RateLimited => (Reason::RateLimited, "it is tried again when Cloudflare allows".to_owned()),
         Kind::Unavailable => (Reason::CloudflareUnavailable, "it is tried again".to_owned()),
-        Kind::Invalid | Kind::Other => {
-            (Reason::RecordRejected, "it is tried again, slowly; compare the records in .status.records with the zone".to_owned())
-        }
+        Kind::Invalid | Kind::Other => (
+            Reason::RecordRejected,
+            "it is tried again, slowly; compare the records in .status.records with the zone".to_owned(),
+        ),
     };
     Fault { reason, message: format!("{error}; {advice}"), class: error.class() }
 }

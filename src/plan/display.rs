@@ -12,6 +12,9 @@ impl fmt::Display for Plan {
         }
         for action in &self.actions {
             writeln!(f, "{action}")?;
+            if let Action::WriteRecords { changes, .. } = action {
+                changes.iter().try_for_each(|change| write!(f, "{}", Line(change)))?;
+            }
         }
         for blocker in &self.blockers {
             writeln!(f, "blocked: {} {}: {}", blocker.condition.as_str(), blocker.reason, blocker.message)?;
@@ -30,21 +33,23 @@ impl fmt::Display for Action {
             Self::SetMailFrom { domain, .. } => write!(f, "set the MAIL FROM domain to {domain}"),
             Self::DeleteIdentity => write!(f, "delete the SES identity"),
             Self::WriteRecords { zone_name, changes, .. } => {
-                write!(f, "write to the zone {zone_name}:")?;
-                changes.iter().try_for_each(|change| match change {
-                    Change::Create(record) => write!(f, "\n  + {}", Line(record)),
-                    Change::Update { id, record } => write!(f, "\n  ~ {} (record {id})", Line(record)),
-                    Change::Delete { id } => write!(f, "\n  - record {id}"),
-                })
+                let records = if changes.len() == 1 { "record" } else { "records" };
+                write!(f, "write {} {records} to the zone {zone_name}", changes.len())
             }
         }
     }
 }
 
-struct Line<'a>(&'a NewRecord);
+/// A change on a line of its own.
+struct Line<'a>(&'a Change);
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.0.name, self.0.data.record_type(), self.0.data)
+        let text = |record: &NewRecord| format!("{} {} {}", record.name, record.data.record_type(), record.data);
+        match self.0 {
+            Change::Create(record) => writeln!(f, "  + {}", text(record)),
+            Change::Update { id, record } => writeln!(f, "  ~ {} (record {id})", text(record)),
+            Change::Delete { id } => writeln!(f, "  - record {id}"),
+        }
     }
 }

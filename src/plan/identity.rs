@@ -9,7 +9,7 @@ use crate::api::reason::Reason;
 use crate::api::v1alpha1::{AdoptionPolicy, IdentityOrigin, RecordPurpose, RecordState};
 use crate::dns::judge;
 use crate::observe::observation::{Observation, Observed};
-use crate::ownership::Ownership;
+use crate::ownership::{Ownership, TAG_RECREATE_AT, tag_value};
 use crate::ses::client::NewIdentity;
 use crate::ses::identity::{DKIM_TOKENS, Identity, SesStatus};
 
@@ -53,7 +53,9 @@ fn adopt_or_refuse(subject: &Subject<'_>, seen: &Observation, identity: &Identit
     let domain = &subject.spec.domain;
     let released = identity.tags.get(TAG_ADOPTABLE_BY).is_some_and(|adopter| adopter == subject.adopter);
     let unmarked = subject.mark.ownership(&identity.tags) == Ownership::Unmarked;
-    let (reason, message) = if subject.spec.ses.adoption_policy != AdoptionPolicy::Adopt || !(released || (unmarked && subject.allow_adoption)) {
+    let (reason, message) = if subject.spec.ses.adoption_policy != AdoptionPolicy::Adopt
+        || !(released || (unmarked && subject.allow_adoption))
+    {
         let message = format!(
             "SES already has an identity for {domain} that this object did not create, and it is left alone. To take it over, \
              tag it {TAG_ADOPTABLE_BY}={} and set spec.ses.adoptionPolicy to Adopt; else delete it or use another domain",
@@ -69,7 +71,8 @@ fn adopt_or_refuse(subject: &Subject<'_>, seen: &Observation, identity: &Identit
     } else if let Some(fault) = &seen.standing.identity {
         (fault.reason, fault.message.clone())
     } else {
-        plan.actions.push(Action::AdoptIdentity { tags: subject.mark.tags(IdentityOrigin::Adopted, subject.recreate_at) });
+        plan.actions
+            .push(Action::AdoptIdentity { tags: subject.mark.tags(IdentityOrigin::Adopted, subject.recreate_at) });
         return;
     };
     plan.blockers.push(Blocker::new(IdentityReady, reason, message));
@@ -88,12 +91,18 @@ pub fn plan_verification(
                        to Easy DKIM";
         plan.blockers.push(Blocker::new(IdentityReady, Reason::UnsupportedDKIMOrigin, message));
     } else if identity.dkim.tokens.len() != DKIM_TOKENS {
-        let message = "SES has created the identity and has not handed out its three DKIM tokens yet; they are read again";
+        let message =
+            "SES has created the identity and has not handed out its three DKIM tokens yet; they are read again";
         plan.blockers.push(Blocker::new(IdentityReady, Reason::WaitingForSES, message));
     }
     if let Some(fault) = &seen.standing.identity {
         plan.blockers.push(Blocker::from_fault(IdentityReady, fault));
     } else {
+        if recreation_is_due(subject, identity) {
+            // The next pass sees no identity and makes a new one; the old records go once the new ones are in use.
+            plan.actions.push(Action::DeleteIdentity);
+            return;
+        }
         if !identity.dkim.signing_enabled && !identity.dkim.tokens.is_empty() {
             plan.actions.push(Action::EnableSigning);
         }
@@ -104,19 +113,21 @@ pub fn plan_verification(
     plan_mail_from(subject, identity, seen, now, plan);
 }
 
+/// True if the user asks for fresh tokens with a value that the identity was not created with. The tag decides and not
+/// status, so that a cluster that was lost with the annotation in Git destroys nothing.
+fn recreation_is_due(subject: &Subject<'_>, identity: &Identity) -> bool {
+    let asked = subject.recreate_at.map(tag_value);
+    asked.is_some_and(|value| identity.tags.get(TAG_RECREATE_AT) != Some(&value))
+        && subject.mark.ownership(&identity.tags) == Ownership::Ours(IdentityOrigin::Created)
+}
+
 fn dkim_has_failed(identity: &Identity) -> bool {
     identity.verification == Some(SesStatus::Failed) || identity.dkim.status == SesStatus::Failed
 }
 
 /// SES stops looking once it says FAILED. It is asked to look again when our own look-ups find everything right, or the
 /// user asks; the waits between tries double from an hour to a day.
-fn rearm_is_due(
-    subject: &Subject<'_>,
-    identity: &Identity,
-    seen: &Observation,
-    now: Timestamp,
-    plan: &Plan,
-) -> bool {
+fn rearm_is_due(subject: &Subject<'_>, identity: &Identity, seen: &Observation, now: Timestamp, plan: &Plan) -> bool {
     if !identity.has_failed() {
         return false;
     }
@@ -136,13 +147,7 @@ fn next_rearm(started: Timestamp, rearms: i32) -> Timestamp {
     started.checked_add(SignedDuration::from_hours(hours.min(24))).unwrap_or(Timestamp::MAX)
 }
 
-fn plan_mail_from(
-    subject: &Subject<'_>,
-    identity: &Identity,
-    seen: &Observation,
-    now: Timestamp,
-    plan: &mut Plan,
-) {
+fn plan_mail_from(subject: &Subject<'_>, identity: &Identity, seen: &Observation, now: Timestamp, plan: &mut Plan) {
     let domain = subject.spec.mail_from_domain();
     let on_mx_failure = subject.spec.mail_from.on_mx_failure;
     let adopted = subject.mark.ownership(&identity.tags) == Ownership::Ours(IdentityOrigin::Adopted);

@@ -141,7 +141,7 @@ pub struct Plan {
 
 /// Plans the next writes for an object that is neither deleted nor suspended.
 pub fn plan(subject: &Subject<'_>, seen: &Observation, now: Timestamp) -> Plan {
-    if let Some(blocker) = claims::refusal(&subject.spec.domain, &seen.rivals) {
+    if let Some(blocker) = claims::refusal(&subject.spec.domain, &seen.claim) {
         return Plan { blockers: vec![blocker], ..Plan::default() };
     }
     let mut plan = Plan::default();
@@ -149,6 +149,9 @@ pub fn plan(subject: &Subject<'_>, seen: &Observation, now: Timestamp) -> Plan {
     if let Some(identity) = identity::plan_identity(subject, seen, &mut plan) {
         plan.wanted = desired::wanted_records(subject.spec, identity, subject.region);
         identity::plan_verification(subject, identity, seen, now, &mut plan);
+        if plan.actions.contains(&Action::DeleteIdentity) {
+            return plan;
+        }
         if let DnsProvider::Cloudflare(cloudflare) = subject.spec.dns_provider() {
             records::plan_records(subject, cloudflare, identity, seen, &mut plan);
         }

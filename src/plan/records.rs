@@ -7,7 +7,7 @@ use crate::api::reason::Reason;
 use crate::api::v1alpha1::{CloudflareSpec, ConflictPolicy, RecordPurpose};
 use crate::dns::cloudflare::{Change, NewRecord, ZoneRecord};
 use crate::dns::judge::{self, is_dmarc, is_spf};
-use crate::dns::record::{DnsName, RecordData, WantedRecord};
+use crate::dns::record::{DnsName, RecordData, RecordType, WantedRecord};
 use crate::observe::observation::{Observation, Observed};
 use crate::ownership::Mark;
 use crate::ses::identity::{DKIM_TOKENS, Identity};
@@ -40,15 +40,18 @@ pub fn plan_records(
         // Never write from an incomplete list.
         return;
     }
+    let records = sorted(&view.records);
     let mut changes = Vec::new();
     for wanted in &plan.wanted {
-        match step_for(wanted, &view.records, subject.mark, spec.conflict_policy) {
+        match step_for(wanted, &records, subject.mark, spec.conflict_policy) {
             Step::Satisfied => {}
             Step::Write(writes) => changes.extend(writes),
             Step::Conflict(reason, message) => plan.blockers.push(Blocker::new(RecordsSynced, reason, message)),
         }
     }
-    changes.extend(stale(&plan.wanted, &view.records, subject.mark, judge::all_found(&plan.wanted, &seen.lookups)));
+    let replaced = judge::all_found(&plan.wanted, &seen.lookups)
+        && identity.is_mail_from_verified(&subject.spec.mail_from_domain());
+    changes.extend(stale(&plan.wanted, &records, subject.mark, replaced));
     if changes.is_empty() {
         return;
     }
@@ -64,7 +67,14 @@ pub fn plan_records(
 
 /// Deletes of all records of ours: for the end of the object.
 pub fn deletions(records: &[ZoneRecord], mark: &Mark) -> Vec<Change> {
-    records.iter().filter(|r| is_ours(r, mark)).map(|r| Change::Delete { id: r.id.clone() }).collect()
+    sorted(records).into_iter().filter(|r| is_ours(r, mark)).map(|r| Change::Delete { id: r.id.clone() }).collect()
+}
+
+/// In an order that does not depend on that of the answer.
+fn sorted(records: &[ZoneRecord]) -> Vec<&ZoneRecord> {
+    let mut sorted: Vec<&ZoneRecord> = records.iter().collect();
+    sorted.sort_by_key(|r| (&r.name, &r.record_type, &r.content, &r.id));
+    sorted
 }
 
 /// True if the record carries our mark.
@@ -72,18 +82,17 @@ pub fn is_ours(record: &ZoneRecord, mark: &Mark) -> bool {
     mark.is_in_comment(record.comment.as_deref())
 }
 
-fn step_for(wanted: &WantedRecord, records: &[ZoneRecord], mark: &Mark, policy: ConflictPolicy) -> Step {
-    let there: Vec<&ZoneRecord> = records.iter().filter(|r| r.name == wanted.name).collect();
+fn step_for(wanted: &WantedRecord, records: &[&ZoneRecord], mark: &Mark, policy: ConflictPolicy) -> Step {
+    let there = records.iter().copied().filter(|r| r.name == wanted.name);
     let kind = wanted.data.record_type().as_str();
-    let (ours, foreign): (Vec<&ZoneRecord>, Vec<&ZoneRecord>) = there.into_iter().partition(|r| is_ours(r, mark));
+    let (ours, foreign): (Vec<&ZoneRecord>, Vec<&ZoneRecord>) = there.partition(|r| is_ours(r, mark));
     let ours: Vec<&ZoneRecord> = ours.into_iter().filter(|r| r.record_type == kind).collect();
     match obstacle(wanted, &foreign) {
         Obstacle::Equal if ours.is_empty() => Step::Satisfied,
         // Somebody has taken it over: a second record of ours beside it would break both.
         Obstacle::Equal => Step::Write(ours.iter().map(|r| Change::Delete { id: r.id.clone() }).collect()),
-        Obstacle::Other(reason, in_the_way) => {
-            overwrite(wanted, &in_the_way, mark, policy).unwrap_or_else(|| Step::Conflict(reason, conflict(wanted, &in_the_way)))
-        }
+        Obstacle::Other(reason, in_the_way) => overwrite(wanted, &in_the_way, mark, policy)
+            .unwrap_or_else(|| Step::Conflict(reason, conflict(wanted, &in_the_way))),
         Obstacle::None => write_ours(wanted, &ours, mark),
     }
 }
@@ -95,7 +104,9 @@ fn write_ours(wanted: &WantedRecord, ours: &[&ZoneRecord], mark: &Mark) -> Step 
     let mut changes = Vec::new();
     match (right, keep.and_then(|i| ours.get(i))) {
         (Some(_), _) => {}
-        (None, Some(record)) => changes.push(Change::Update { id: record.id.clone(), record: new_record(wanted, mark) }),
+        (None, Some(record)) => {
+            changes.push(Change::Update { id: record.id.clone(), record: new_record(wanted, mark) })
+        }
         (None, None) => changes.push(Change::Create(new_record(wanted, mark))),
     }
     let surplus = ours.iter().enumerate().filter(|(i, _)| Some(*i) != keep);
@@ -171,7 +182,9 @@ fn conflict(wanted: &WantedRecord, in_the_way: &[&ZoneRecord]) -> String {
         .collect();
     let (name, kind, value) = (&wanted.name, wanted.data.record_type(), &wanted.data);
     let advice = match wanted.purpose {
-        RecordPurpose::Dkim => "remove it, or set spec.dns.cloudflare.conflictPolicy to Overwrite to have a CNAME replaced",
+        RecordPurpose::Dkim => {
+            "remove it, or set spec.dns.cloudflare.conflictPolicy to Overwrite to have a CNAME replaced"
+        }
         RecordPurpose::Spf => "add include:amazonses.com to it, or remove it",
         RecordPurpose::BounceMx => "remove it, or choose another spec.mailFrom.subdomain",
         RecordPurpose::Dmarc => "remove it",
@@ -182,16 +195,19 @@ fn conflict(wanted: &WantedRecord, in_the_way: &[&ZoneRecord]) -> String {
     )
 }
 
-/// Records of ours that are not wanted any more. They go when the new ones are in DNS, so that mail in flight still
-/// finds the old; a DMARC record, which has no successor, goes at once.
-fn stale(wanted: &[WantedRecord], records: &[ZoneRecord], mark: &Mark, all_found: bool) -> Vec<Change> {
-    let is_wanted = |r: &ZoneRecord| {
-        wanted.iter().any(|w| w.name == r.name && w.data.record_type().as_str() == r.record_type)
+/// Records of ours that are not wanted any more. They go when the new ones are in DNS and SES uses them, so that mail in
+/// flight still finds the old. At once go a DMARC record, which has no successor, and what keeps a wanted record from existing.
+fn stale(wanted: &[WantedRecord], records: &[&ZoneRecord], mark: &Mark, replaced: bool) -> Vec<Change> {
+    let is_wanted =
+        |r: &ZoneRecord| wanted.iter().any(|w| w.name == r.name && w.data.record_type().as_str() == r.record_type);
+    let in_the_way = |r: &ZoneRecord| {
+        let exclusive = |w: &WantedRecord| w.data.record_type() == RecordType::Cname || r.record_type == "CNAME";
+        wanted.iter().any(|w| w.name == r.name && exclusive(w))
     };
     records
         .iter()
         .filter(|r| is_ours(r, mark) && !is_wanted(r))
-        .filter(|r| all_found || is_dmarc_name(&r.name))
+        .filter(|r| replaced || is_dmarc_name(&r.name) || in_the_way(r))
         .map(|r| Change::Delete { id: r.id.clone() })
         .collect()
 }

@@ -29,7 +29,9 @@ impl Budget {
     pub async fn take(&self) -> Result<(), Duration> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let Err(not_until) = self.limiter.check() else { return Ok(()) };
+            let Err(not_until) = self.limiter.check() else {
+                return Ok(());
+            };
             let wait = not_until.wait_time_from(self.clock.now());
             if tokio::time::Instant::now() + wait > deadline {
                 return Err(wait);

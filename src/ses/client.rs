@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sesv2::operation::get_email_identity::GetEmailIdentityOutput;
 use aws_sdk_sesv2::types::{
     BehaviorOnMxFailure, DkimAttributes, DkimSigningAttributes, DkimSigningKeyLength, MailFromAttributes, Tag,
@@ -78,8 +78,10 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 impl Client {
     /// Loads credentials and endpoints the way every AWS tool does. Each account and region gets `per_second` requests.
     pub async fn load(per_second: NonZeroU32) -> Self {
-        let timeouts =
-            TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(OPERATION_TIMEOUT).build();
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
+            .build();
         // Retries are the controller's: it knows the budget, the SDK does not.
         let base = aws_config::defaults(BehaviorVersion::latest())
             .retry_config(RetryConfig::disabled())

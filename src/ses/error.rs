@@ -130,12 +130,16 @@ impl fmt::Display for Error {
             }
             Kind::Throttled => write!(f, "SES throttles requests ({operation}); it is tried again")?,
             Kind::NoBudget => write!(f, "Waiting for a free request to SES ({operation}); others are served first")?,
-            Kind::Conflict => write!(f, "SES was busy with another change of the identity ({operation}); it is tried again")?,
+            Kind::Conflict => {
+                write!(f, "SES was busy with another change of the identity ({operation}); it is tried again")?
+            }
             Kind::Rejected => {
                 let detail = self.detail.as_deref().unwrap_or("no message");
                 write!(f, "SES refuses {operation}: {detail}")?;
             }
-            Kind::Unavailable => write!(f, "SES cannot be reached or does not answer properly ({operation}); it is tried again")?,
+            Kind::Unavailable => {
+                write!(f, "SES cannot be reached or does not answer properly ({operation}); it is tried again")?
+            }
         }
         if let Some(code) = &self.code {
             write!(f, " [{}]", printable(code, 64))?;

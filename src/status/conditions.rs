@@ -51,10 +51,16 @@ pub fn judge(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &R
         checks.push((RecordsSynced, records_synced(report), Reason::Synced));
     }
     checks.push((DnsVerified, dns_verified(status, report), Reason::Verified));
-    checks.push((DkimVerified, kept(old, DkimVerified, report, dkim_verified(old, status, report)), Reason::Verified));
-    checks.push((MailFromVerified, kept(old, MailFromVerified, report, mail_from_verified(old, status, report)), Reason::Verified));
+    checks.push((DkimVerified, kept(old, DkimVerified, report, dkim_verified(status, report)), Reason::Verified));
+    checks.push((
+        MailFromVerified,
+        kept(old, MailFromVerified, report, mail_from_verified(status, report)),
+        Reason::Verified,
+    ));
     if failed {
         checks.iter_mut().for_each(|(_, check, _)| give_up_waiting(check, status));
+    } else if is_lost(status, report) {
+        checks.iter_mut().for_each(|(_, check, _)| tell_loss(check));
     }
 
     let needed = |t: &ConditionType| matches!(t, IdentityReady | DkimVerified | MailFromVerified);
@@ -79,11 +85,8 @@ pub fn judge(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &R
     if let Err(unmet) = &ready {
         let stalled = failed || unmet.reason.class() == ReasonClass::Terminal;
         let condition = if stalled { Stalled } else { Reconciling };
-        let verdict = Verdict {
-            status: ConditionStatus::True,
-            reason: unmet.reason.as_str(),
-            message: unmet.message.clone(),
-        };
+        let verdict =
+            Verdict { status: ConditionStatus::True, reason: unmet.reason.as_str(), message: unmet.message.clone() };
         conditions.push((condition, verdict));
     }
     Judged { conditions, phase }
@@ -120,9 +123,7 @@ fn as_it_was(condition: &Condition) -> Option<Verdict> {
 fn verdict(check: &Check, reason: Reason) -> Verdict {
     match check {
         Ok(message) => Verdict { status: ConditionStatus::True, reason: reason.as_str(), message: message.clone() },
-        Err(unmet) => {
-            Verdict { status: unmet.status, reason: unmet.reason.as_str(), message: unmet.message.clone() }
-        }
+        Err(unmet) => Verdict { status: unmet.status, reason: unmet.reason.as_str(), message: unmet.message.clone() },
     }
 }
 
@@ -140,19 +141,35 @@ fn give_up_waiting(check: &mut Check, status: &SendingDomainStatus) {
     if matches!(unmet.reason, Reason::WaitingForDNS | Reason::WaitingForSES) {
         let since = status.verification.as_ref().map_or_else(String::new, |v| format!(" (begun {})", v.started_at.0));
         unmet.reason = Reason::VerificationFailed;
-        unmet.message = format!(
-            "Verification failed{since}; it begins again by itself once DNS is right. {}",
-            unmet.message
-        );
+        unmet.message =
+            format!("Verification failed{since}; it begins again by itself once DNS is right. {}", unmet.message);
     }
+}
+
+/// Once lost, the reason is the loss and not the wait.
+fn tell_loss(check: &mut Check) {
+    let Err(unmet) = check else { return };
+    if matches!(unmet.reason, Reason::WaitingForDNS | Reason::WaitingForSES | Reason::Progressing) {
+        unmet.reason = Reason::VerificationLost;
+        unmet.message = format!("SES does not find the records of this verified domain any more. {}", unmet.message);
+    }
+}
+
+/// SES had verified the domain and does not find its records now, but has not given up.
+fn is_lost(status: &SendingDomainStatus, report: &Report<'_>) -> bool {
+    let was_verified = status.verification.as_ref().is_some_and(|v| v.verified_at.is_some());
+    let is_lost = |s: &SesStatus| *s == SesStatus::TemporaryFailure;
+    was_verified
+        && report.identity().is_some_and(|identity| {
+            identity.verification.as_ref().is_some_and(is_lost)
+                || is_lost(&identity.dkim.status)
+                || identity.mail_from.as_ref().is_some_and(|m| is_lost(&m.status))
+        })
 }
 
 /// SES has given up, or a first verification has passed its deadline.
 fn has_failed(status: &SendingDomainStatus, report: &Report<'_>) -> bool {
-    let overdue = status
-        .verification
-        .as_ref()
-        .is_some_and(|v| v.verified_at.is_none() && report.now >= v.deadline.0);
+    let overdue = status.verification.as_ref().is_some_and(|v| v.verified_at.is_none() && report.now >= v.deadline.0);
     report.identity().is_some_and(Identity::has_failed) || overdue
 }
 
@@ -211,7 +228,9 @@ fn records_synced(report: &Report<'_>) -> Check {
             let zone = report.seen.zone.known().map_or_else(String::new, |v| format!(" {}", v.zone.name));
             Ok(format!("All records are in the Cloudflare zone{zone}"))
         }
-        (None, _) => Err(Unmet::no(Reason::WaitingForSES, "The records are written when SES has handed out its DKIM tokens")),
+        (None, _) => {
+            Err(Unmet::no(Reason::WaitingForSES, "The records are written when SES has handed out its DKIM tokens"))
+        }
     }
 }
 
@@ -221,7 +240,10 @@ fn dns_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Check {
     }
     let required: Vec<&RecordStatus> = status.records.iter().filter(|r| r.required).collect();
     if required.iter().filter(|r| r.purpose == RecordPurpose::Dkim).count() != DKIM_TOKENS {
-        return Err(Unmet::unknown(Reason::WaitingForSES, "The records are known when SES has handed out its DKIM tokens"));
+        return Err(Unmet::unknown(
+            Reason::WaitingForSES,
+            "The records are known when SES has handed out its DKIM tokens",
+        ));
     }
     let wrong: Vec<&RecordStatus> =
         required.iter().copied().filter(|r| matches!(r.state, RecordState::Missing | RecordState::Incorrect)).collect();
@@ -239,19 +261,15 @@ fn dns_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Check {
 
 fn waiting_for_dns(first: &RecordStatus, wrong: usize, required: usize) -> String {
     let advice = first.message.as_deref().unwrap_or("see .status.records");
-    let state = match first.state {
-        RecordState::Incorrect => "is not right",
-        RecordState::Missing | RecordState::Found | RecordState::Unknown => "is missing",
-    };
     format!(
-        "{wrong} of {required} required records are not right in DNS yet (new records usually take 15 to 30 minutes, at most \
-         48 hours). {} {} {state}: {advice}",
+        "{wrong} of {required} required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 \
+         hours. {} {}: {advice}",
         first.record_type, first.name
     )
 }
 
 /// Where a part of the verification stands, in the words that DKIM and MAIL FROM share.
-fn awaited(part: &str, state: Option<&SesStatus>, was_true: bool, records_found: bool, refused: bool) -> Unmet {
+fn awaited(part: &str, state: Option<&SesStatus>, records_found: bool, refused: bool) -> Unmet {
     match state {
         Some(SesStatus::Failed) if refused => Unmet::no(
             Reason::RearmRefused,
@@ -264,28 +282,25 @@ fn awaited(part: &str, state: Option<&SesStatus>, was_true: bool, records_found:
             Reason::VerificationFailed,
             format!("SES has given up looking for the {part} records; it is asked to look again once DNS is right"),
         ),
-        Some(SesStatus::TemporaryFailure) if was_true => Unmet::no(
-            Reason::VerificationLost,
-            format!("SES does not find the {part} records any more and stops sending if they stay away; restore them in DNS"),
+        _ if !records_found => Unmet::no(
+            Reason::WaitingForDNS,
+            format!("SES verifies {part} once its records are in DNS; see .status.records"),
         ),
-        _ if !records_found => {
-            Unmet::no(Reason::WaitingForDNS, format!("SES verifies {part} once its records are in DNS; see .status.records"))
-        }
         _ => Unmet::no(
             Reason::WaitingForSES,
-            format!("The {part} records are in DNS; SES looks by itself, usually within 15 to 30 minutes, at most 72 hours"),
+            format!(
+                "The {part} records are in DNS; SES looks by itself, usually within 15 to 30 minutes, at most 72 hours"
+            ),
         ),
     }
 }
 
 fn found(status: &SendingDomainStatus, purpose: RecordPurpose) -> bool {
-    status.records.iter().filter(|r| r.purpose == purpose).all(|r| r.state != RecordState::Missing && r.state != RecordState::Incorrect)
-}
-
-fn lost(old: &SendingDomainStatus, condition_type: ConditionType) -> bool {
-    find(&old.conditions, condition_type)
-        .is_some_and(|c| c.status == "True" || c.reason == Reason::VerificationLost.as_str())
-        || old.verification.as_ref().is_some_and(|v| v.verified_at.is_some())
+    status
+        .records
+        .iter()
+        .filter(|r| r.purpose == purpose)
+        .all(|r| r.state != RecordState::Missing && r.state != RecordState::Incorrect)
 }
 
 /// A re-arm that SES has not taken within an hour, DNS being right.
@@ -296,7 +311,7 @@ fn rearm_was_refused(status: &SendingDomainStatus, report: &Report<'_>) -> bool 
     }) && crate::dns::judge::all_found(&report.plan.wanted, &report.seen.lookups)
 }
 
-fn dkim_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &Report<'_>) -> Check {
+fn dkim_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Check {
     let Some(identity) = report.identity() else {
         return Err(without_identity(report));
     };
@@ -312,10 +327,10 @@ fn dkim_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, report
         return Err(Unmet::no(Reason::Progressing, "DKIM signing is switched off at SES; it is being switched on"));
     }
     let refused = rearm_was_refused(status, report);
-    Err(awaited("DKIM", state, lost(old, DkimVerified), found(status, RecordPurpose::Dkim), refused))
+    Err(awaited("DKIM", state, found(status, RecordPurpose::Dkim), refused))
 }
 
-fn mail_from_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &Report<'_>) -> Check {
+fn mail_from_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Check {
     let Some(identity) = report.identity() else {
         return Err(without_identity(report));
     };
@@ -332,7 +347,7 @@ fn mail_from_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, r
     let state = identity.mail_from.as_ref().map(|m| &m.status);
     let refused = rearm_was_refused(status, report);
     let records = found(status, RecordPurpose::BounceMx);
-    Err(awaited("MAIL FROM", state, lost(old, MailFromVerified), records, refused))
+    Err(awaited("MAIL FROM", state, records, refused))
 }
 
 fn without_identity(report: &Report<'_>) -> Unmet {

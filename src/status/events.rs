@@ -25,7 +25,8 @@ pub struct Note {
 pub fn between(old: &SendingDomainStatus, new: &SendingDomainStatus, outcome: &Outcome) -> Vec<Note> {
     let mut notes: Vec<Note> = outcome.done.iter().map(done).collect();
     notes.extend(ready_turned(old, new));
-    notes.extend(sync_broke(old, new));
+    notes.extend(broke(old, new, ConditionType::RecordsSynced, "SyncRecords"));
+    notes.extend(broke(old, new, ConditionType::DnsVerified, "LookUp"));
     notes
 }
 
@@ -34,7 +35,9 @@ fn done(action: &Action) -> Note {
         Action::CreateIdentity(_) => ("IdentityCreated", "CreateIdentity", "Created the SES identity".to_owned()),
         Action::AdoptIdentity { .. } => ("IdentityAdopted", "AdoptIdentity", "Adopted the SES identity".to_owned()),
         Action::EnableSigning => ("SigningEnabled", "EnableSigning", "Switched DKIM signing on at SES".to_owned()),
-        Action::RestartDkim => ("VerificationRearmed", "RestartDkim", "Asked SES to look for the DKIM records again".to_owned()),
+        Action::RestartDkim => {
+            ("VerificationRearmed", "RestartDkim", "Asked SES to look for the DKIM records again".to_owned())
+        }
         Action::SetMailFrom { domain, .. } => {
             ("MailFromSet", "SetMailFrom", format!("Set the MAIL FROM domain {domain} at SES"))
         }
@@ -64,7 +67,8 @@ fn ready_turned(old: &SendingDomainStatus, new: &SendingDomainStatus) -> Option<
     let lost = was_ready(old) && ready.status != "True";
     let warning = lost || reason.class() == ReasonClass::Terminal;
     // Waiting for the usual things is no news; the condition says it.
-    let routine = matches!(reason, Reason::Progressing | Reason::DryRun | Reason::WaitingForSES | Reason::WaitingForSESBudget);
+    let routine =
+        matches!(reason, Reason::Progressing | Reason::DryRun | Reason::WaitingForSES | Reason::WaitingForSESBudget);
     (warning || !routine).then(|| Note {
         warning,
         reason: reason.as_str(),
@@ -73,19 +77,24 @@ fn ready_turned(old: &SendingDomainStatus, new: &SendingDomainStatus) -> Option<
     })
 }
 
-/// A fault at the provider that does not stop a verified domain from sending is told here, since Ready stays.
-fn sync_broke(old: &SendingDomainStatus, new: &SendingDomainStatus) -> Option<Note> {
+/// What breaks without ending Ready (a revoked token, a record that is gone while SES has not looked) is told here.
+fn broke(
+    old: &SendingDomainStatus,
+    new: &SendingDomainStatus,
+    condition_type: ConditionType,
+    action: &'static str,
+) -> Option<Note> {
     if !was_ready(new) {
         return None;
     }
-    let synced = find(&new.conditions, ConditionType::RecordsSynced).filter(|c| c.status != "True")?;
-    let before = find(&old.conditions, ConditionType::RecordsSynced);
-    if before.is_some_and(|b| b.status == synced.status && b.reason == synced.reason) {
+    let now = find(&new.conditions, condition_type).filter(|c| c.status == "False")?;
+    let before = find(&old.conditions, condition_type);
+    if before.is_some_and(|b| b.status == now.status && b.reason == now.reason) {
         return None;
     }
-    let reason = *Reason::ALL.iter().find(|r| r.as_str() == synced.reason)?;
+    let reason = *Reason::ALL.iter().find(|r| r.as_str() == now.reason)?;
     if matches!(reason, Reason::Progressing | Reason::DryRun) {
         return None;
     }
-    Some(Note { warning: true, reason: reason.as_str(), action: "SyncRecords", message: synced.message.clone() })
+    Some(Note { warning: true, reason: reason.as_str(), action, message: now.message.clone() })
 }

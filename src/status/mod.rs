@@ -12,8 +12,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::api::condition::{ConditionType, is_true, truncated};
 use crate::api::v1alpha1::{
-    DnsProvider, DnsProviderName, DnsStatus, IdentityStatus, Phase, Recommendation, RecordState, RecordStatus,
-    SendingDomainStatus, VerificationStatus,
+    DnsProvider, DnsProviderName, DnsStatus, IdentityOrigin, IdentityStatus, Phase, Recommendation, RecordState,
+    RecordStatus, SendingDomainStatus, VerificationStatus,
 };
 use crate::dns::judge;
 use crate::dns::record::WantedRecord;
@@ -78,7 +78,8 @@ pub fn compute(old: &SendingDomainStatus, report: &Report<'_>) -> SendingDomainS
         status.verification = verification(old, report);
     }
     let judged = conditions::judge(old, &status, report);
-    status.conditions = crate::api::condition::merge(&old.conditions, &judged.conditions, report.generation, report.now);
+    status.conditions =
+        crate::api::condition::merge(&old.conditions, &judged.conditions, report.generation, report.now);
     status.phase = Some(judged.phase);
     if let Some(verification) = &mut status.verification
         && judged.phase == Phase::Verified
@@ -152,8 +153,11 @@ fn dns_status(old: &SendingDomainStatus, report: &Report<'_>) -> DnsStatus {
     };
     // The last place stays as a hint for clean-up while it cannot be read.
     let last = old.dns.clone().filter(|d| d.provider == provider);
-    let mut status = last.unwrap_or(DnsStatus { provider, zone_name: None, zone_id: None, secret_name: None, secret_key: None });
-    if let (DnsProvider::Cloudflare(cloudflare), Some(view)) = (report.subject.spec.dns_provider(), report.seen.zone.known()) {
+    let mut status =
+        last.unwrap_or(DnsStatus { provider, zone_name: None, zone_id: None, secret_name: None, secret_key: None });
+    if let (DnsProvider::Cloudflare(cloudflare), Some(view)) =
+        (report.subject.spec.dns_provider(), report.seen.zone.known())
+    {
         status.zone_name = Some(view.zone.name.to_string());
         status.zone_id = Some(view.zone.id.to_string());
         status.secret_name = Some(cloudflare.api_token_secret_ref.name.clone());
@@ -198,7 +202,9 @@ fn verification(old: &SendingDomainStatus, report: &Report<'_>) -> Option<Verifi
         verified_at: None,
         rearms,
     };
-    let Some(last) = &old.verification else { return Some(fresh(0)) };
+    let Some(last) = &old.verification else {
+        return Some(fresh(0));
+    };
     let known_tokens = old.identity.as_ref().map_or(&[][..], |i| i.dkim_tokens.as_slice());
     if !known_tokens.is_empty() && !identity.dkim.tokens.is_empty() && known_tokens != identity.dkim.tokens {
         return Some(fresh(0));
@@ -212,18 +218,28 @@ fn verification(old: &SendingDomainStatus, report: &Report<'_>) -> Option<Verifi
 }
 
 fn recommendations(report: &Report<'_>) -> Vec<Recommendation> {
-    let domain = report.subject.spec.domain.as_bytes();
-    let is_root = psl::domain(domain).is_some_and(|root| root.as_bytes() == domain);
-    if !is_root || report.identity().is_none() {
-        return Vec::new();
+    let Some(identity) = report.identity() else { return Vec::new() };
+    let domain = &report.subject.spec.domain;
+    let mut recommendations = Vec::new();
+    if psl::domain(domain.as_bytes()).is_some_and(|root| root.as_bytes() == domain.as_bytes()) {
+        recommendations.push(Recommendation {
+            code: "UseSubdomain".to_owned(),
+            message: format!(
+                "Mail from a subdomain such as mail.{domain} keeps the reputation of {domain} apart from that of its applications"
+            ),
+        });
     }
-    vec![Recommendation {
-        code: "UseSubdomain".to_owned(),
-        message: format!(
-            "Mail from a subdomain such as mail.{0} keeps the reputation of {0} apart from that of its applications",
-            report.subject.spec.domain
-        ),
-    }]
+    let adopted = report.subject.mark.ownership(&identity.tags) == Ownership::Ours(IdentityOrigin::Adopted);
+    if adopted && report.subject.recreate_at.is_some() {
+        recommendations.push(Recommendation {
+            code: "RecreateRefused".to_owned(),
+            message:
+                "The identity was adopted and is never deleted, so the annotation sendingdomain.dev/recreate-at does \
+                      nothing; remove it"
+                    .to_owned(),
+        });
+    }
+    recommendations
 }
 
 /// True if the object was Ready before.

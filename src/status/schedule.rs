@@ -39,7 +39,14 @@ pub fn hold(class: ErrorClass, attempt: u32, pace: Pace) -> Duration {
 }
 
 /// How long until the next pass, when nothing wakes the object before.
-pub fn next_look(ready: bool, plan: &Plan, seen: &Observation, outcome: &Outcome, attempt: u32, pace: Pace) -> Duration {
+pub fn next_look(
+    ready: bool,
+    plan: &Plan,
+    seen: &Observation,
+    outcome: &Outcome,
+    attempt: u32,
+    pace: Pace,
+) -> Duration {
     if !outcome.done.is_empty() && outcome.faults.is_empty() {
         // What was done is observed at once: the next step may follow from it.
         return Duration::ZERO;

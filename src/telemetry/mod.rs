@@ -1,2 +1,6 @@
-//! Placeholder.
-pub mod http; pub mod logging; pub mod metrics;
+//! What the operator says about itself: logs, metrics, and whether it lives and is ready.
+
+pub mod http;
+pub mod logging;
+pub mod metrics;
+pub mod probes;

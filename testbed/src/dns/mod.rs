@@ -14,6 +14,7 @@
 
 mod fault;
 mod handler;
+pub(crate) mod query;
 mod value;
 mod zone;
 
@@ -29,6 +30,7 @@ use tokio::net::{TcpListener, UdpSocket};
 
 pub use fault::Fault;
 use fault::Faults;
+pub use query::dig;
 use zone::{RrSet, Zones};
 
 /// TTL of a record that is set without one, and of the SOA.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::identity::{Identity, Origin};
 use super::machine::{LookError, Verdict};
-use super::query::ask;
+use crate::dns::query::ask;
 
 /// The SOA record that SES saw, as in `VerificationInfo.SOARecord`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -36,7 +36,6 @@ mod look;
 mod machine;
 mod operation;
 mod put;
-mod query;
 mod schedule;
 mod server;
 mod settings;

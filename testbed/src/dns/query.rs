@@ -9,11 +9,24 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
+use super::value;
+
+/// How long `dig` waits for one answer.
+const DIG_WAIT: Duration = Duration::from_secs(2);
 /// How often a question is sent before the server counts as silent.
 const TRIES: u32 = 2;
 
+/// What `dig +short` shows: the values of one name and type in presentation form, a CNAME's own target included; none if
+/// there are none or nobody answers.
+pub async fn dig(server: SocketAddr, name: &str, kind: RecordType) -> Vec<String> {
+    let Ok(name) = value::name(name) else { return Vec::new() };
+    let answer = ask(server, &name, kind, DIG_WAIT).await;
+    let answers = answer.iter().flat_map(|message| &message.answers);
+    answers.map(|record| value::present(&record.data)).collect()
+}
+
 /// Asks `server`; `None` if there is no usable answer.
-pub(super) async fn ask(server: SocketAddr, name: &Name, kind: RecordType, wait: Duration) -> Option<Message> {
+pub(crate) async fn ask(server: SocketAddr, name: &Name, kind: RecordType, wait: Duration) -> Option<Message> {
     let mut question = Message::query();
     question.metadata.recursion_desired = true;
     question.add_query(Query::query(name.clone(), kind));

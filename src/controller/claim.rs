@@ -1,0 +1,63 @@
+//! Whether an object may have its domain: what the administrators allow, and who else wants the same domain or the same
+//! MAIL FROM domain. The oldest object has it; age is decided by the creation time, then by the uid.
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, ResourceExt};
+
+use super::context::Context;
+use super::error::Error;
+use crate::api::reason::Reason;
+use crate::api::v1alpha1::SendingDomain;
+use crate::observe::observation::Claim;
+use crate::plan::claims;
+use crate::ses::client::Account;
+
+/// Finds out whether `object` may have its domain.
+pub async fn claim(object: &SendingDomain, account: &Account, context: &Context) -> Result<Claim, Error> {
+    let refused = match (&account.role, context.settings.ambient_credentials) {
+        (None, false) => {
+            let message = "The operator lends its own AWS credentials to nobody (--ambient-credentials=false); create the \
+                           object anew with spec.ses.roleArn";
+            Some((Reason::AWSAccessDenied, message.to_owned()))
+        }
+        _ if context.settings.require_namespace_claims => refused_by_namespace(object, context).await?,
+        _ => None,
+    };
+    Ok(Claim { refused, ..rivals(object, account, context) })
+}
+
+async fn refused_by_namespace(object: &SendingDomain, context: &Context) -> Result<Option<(Reason, String)>, Error> {
+    let name = object.namespace().ok_or(Error::Incomplete("namespace"))?;
+    let namespaces: Api<Namespace> = Api::all(context.kube.clone());
+    let namespace = namespaces.get(&name).await?;
+    Ok(claims::not_allowed(namespace.annotations(), &object.spec).map(|message| (Reason::DomainNotAllowed, message)))
+}
+
+/// Finds the older objects that want what `object` wants.
+fn rivals(object: &SendingDomain, account: &Account, context: &Context) -> Claim {
+    let mut rivals = Claim::default();
+    for store in &context.stores {
+        for other in store.state() {
+            let Ok(other) = &other.0 else { continue };
+            if other.uid() == object.uid() || other.spec.domain != object.spec.domain || !is_older(other, object) {
+                continue;
+            }
+            let theirs = super::pass::account(other, context);
+            if theirs.is_same_place(account) {
+                if other.namespace() == object.namespace() {
+                    rivals.domain_holder_here.get_or_insert_with(|| other.name_any());
+                } else {
+                    rivals.domain_held_elsewhere = true;
+                }
+            } else if other.spec.mail_from_domain() == object.spec.mail_from_domain() {
+                rivals.mail_from_taken = true;
+            }
+        }
+    }
+    rivals
+}
+
+fn is_older(other: &SendingDomain, object: &SendingDomain) -> bool {
+    let age = |o: &SendingDomain| (o.creation_timestamp().map(|t| t.0), o.uid());
+    age(other) < age(object)
+}

@@ -1,0 +1,128 @@
+//! Gauges of each object's own state, made anew for each scrape from what is known then: nothing can be left behind.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::api::condition::{ConditionStatus, ConditionType, find};
+use crate::api::reason::Reason;
+use crate::api::status::Phase;
+use crate::api::v1alpha1::SendingDomainStatus;
+
+/// The reason of an object that has none, or one that this version does not know.
+const NO_REASON: &str = "None";
+
+/// What is told of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectState {
+    /// `.status.phase`.
+    pub phase: Phase,
+    /// The reason of the condition `Ready`, if it is one of ours.
+    pub reason: Option<Reason>,
+    /// The conditions that the object has. Each makes three series.
+    pub conditions: Vec<(ConditionType, ConditionStatus)>,
+}
+
+impl From<&SendingDomainStatus> for ObjectState {
+    fn from(status: &SendingDomainStatus) -> Self {
+        let ready = find(&status.conditions, ConditionType::Ready);
+        let conditions = ConditionType::ALL.into_iter().filter_map(|kind| {
+            let stated = &find(&status.conditions, kind)?.status;
+            Some((kind, STATUSES.into_iter().find(|known| known.as_str() == stated)?))
+        });
+        Self {
+            phase: status.phase.unwrap_or(Phase::Pending),
+            reason: ready.and_then(|ready| Reason::ALL.iter().copied().find(|known| known.as_str() == ready.reason)),
+            conditions: conditions.collect(),
+        }
+    }
+}
+
+const STATUSES: [ConditionStatus; 3] = [ConditionStatus::True, ConditionStatus::False, ConditionStatus::Unknown];
+
+#[derive(Debug, Default)]
+pub(super) struct Objects(Mutex<BTreeMap<(String, String), ObjectState>>);
+
+impl Objects {
+    pub(super) fn set(&self, namespace: &str, name: &str, state: Option<ObjectState>) {
+        let key = (namespace.to_owned(), name.to_owned());
+        let mut objects = self.lock();
+        match state {
+            Some(state) => objects.insert(key, state),
+            None => objects.remove(&key),
+        };
+    }
+
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), ObjectState>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Objects {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        // A copy: an encoder that takes its time must not hold a pass up.
+        let objects = self.lock().clone();
+        encode_conditions(&objects, &mut encoder)?;
+        encode_totals(&objects, &mut encoder)
+    }
+}
+
+fn encode_conditions(
+    objects: &BTreeMap<(String, String), ObjectState>,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> fmt::Result {
+    let help = "Conditions of each SendingDomain: 1 for the status that holds, 0 for the two others.";
+    let mut family = encoder.encode_descriptor("status_condition", help, None, MetricType::Gauge)?;
+    for ((namespace, name), state) in objects {
+        for (kind, holds) in &state.conditions {
+            for status in STATUSES {
+                let labels = [
+                    ("namespace", namespace.as_str()),
+                    ("name", name),
+                    ("type", kind.as_str()),
+                    ("status", status.as_str()),
+                ];
+                gauge(&mut family, &labels, i64::from(status == *holds))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn encode_totals(
+    objects: &BTreeMap<(String, String), ObjectState>,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> fmt::Result {
+    let mut totals: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    for state in objects.values() {
+        let reason = state.reason.map_or(NO_REASON, Reason::as_str);
+        *totals.entry((phase(state.phase), reason)).or_default() += 1;
+    }
+    let help = "SendingDomains by phase and by the reason of their condition Ready.";
+    let mut family = encoder.encode_descriptor("domains", help, None, MetricType::Gauge)?;
+    for ((phase, reason), total) in totals {
+        gauge(&mut family, &[("phase", phase), ("reason", reason)], total)?;
+    }
+    Ok(())
+}
+
+fn gauge<const N: usize>(family: &mut MetricEncoder<'_>, labels: &[(&str, &str); N], value: i64) -> fmt::Result {
+    ConstGauge::new(value).encode(family.encode_family(labels)?)
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Pending => "Pending",
+        Phase::Verified => "Verified",
+        Phase::Failed => "Failed",
+    }
+}

@@ -1,0 +1,196 @@
+use super::*;
+use crate::api::condition::{ConditionStatus, ConditionType};
+use crate::api::reason::Reason;
+use crate::api::status::Phase;
+use crate::api::v1alpha1::SendingDomainStatus;
+
+fn state(phase: Phase, reason: Reason, ready: ConditionStatus) -> ObjectState {
+    ObjectState {
+        phase,
+        reason: Some(reason),
+        conditions: vec![(ConditionType::Ready, ready)],
+    }
+}
+
+fn busy() -> Metrics {
+    let metrics = Metrics::new();
+    metrics.reconcile(ReconcileResult::Success, Duration::from_millis(30));
+    metrics.upstream(
+        Upstream::Cloudflare,
+        "BatchRecords",
+        "81053",
+        Duration::from_millis(300),
+    );
+    metrics.object(
+        "team-a",
+        "mail",
+        Some(state(Phase::Verified, Reason::Verified, ConditionStatus::True)),
+    );
+    metrics.object(
+        "team-b",
+        "mail",
+        Some(state(Phase::Pending, Reason::WaitingForDNS, ConditionStatus::False)),
+    );
+    metrics.drift_corrected(RecordType::Cname);
+    metrics.panicked();
+    metrics.event_lost(EventLoss::QueueFull);
+    metrics.leading(true);
+    metrics.listed("sendingdomains");
+    metrics
+}
+
+fn has(text: &str, sample: &str) -> bool {
+    text.lines().any(|line| line == sample)
+}
+
+#[test]
+fn everything_is_counted_under_its_name() {
+    let text = busy().openmetrics().unwrap();
+    for sample in [
+        r#"sendingdomain_reconcile_total{result="success"} 1"#,
+        r#"sendingdomain_reconcile_total{result="error"} 0"#,
+        r#"sendingdomain_reconcile_duration_seconds_bucket{le="0.025"} 0"#,
+        r#"sendingdomain_reconcile_duration_seconds_bucket{le="0.05"} 1"#,
+        r#"sendingdomain_upstream_requests_total{upstream="cloudflare",operation="BatchRecords",outcome="81053"} 1"#,
+        r#"sendingdomain_upstream_request_duration_seconds_count{upstream="cloudflare",operation="BatchRecords"} 1"#,
+        r#"sendingdomain_status_condition{namespace="team-a",name="mail",type="Ready",status="True"} 1"#,
+        r#"sendingdomain_status_condition{namespace="team-b",name="mail",type="Ready",status="True"} 0"#,
+        r#"sendingdomain_status_condition{namespace="team-b",name="mail",type="Ready",status="False"} 1"#,
+        r#"sendingdomain_domains{phase="Verified",reason="Verified"} 1"#,
+        r#"sendingdomain_domains{phase="Pending",reason="WaitingForDNS"} 1"#,
+        r#"sendingdomain_drift_corrected_total{record_type="CNAME"} 1"#,
+        "sendingdomain_panics_total 1",
+        r#"sendingdomain_events_dropped_total{cause="queue_full"} 1"#,
+        r#"sendingdomain_events_dropped_total{cause="refused"} 0"#,
+        "sendingdomain_leader 1",
+        concat!(
+            r#"sendingdomain_build_info{version=""#,
+            env!("CARGO_PKG_VERSION"),
+            r#""} 1"#
+        ),
+    ] {
+        assert!(has(&text, sample), "no {sample} in\n{text}");
+    }
+    let listed = text
+        .lines()
+        .find(|line| line.starts_with("sendingdomain_last_successful_list_timestamp_seconds{"));
+    let listed: f64 = listed.unwrap().rsplit_once(' ').unwrap().1.parse().unwrap();
+    assert!(listed > 1.7e9, "{listed}");
+}
+
+#[test]
+fn the_series_of_an_object_go_with_it() {
+    let metrics = busy();
+    metrics.object("team-a", "mail", None);
+    let text = metrics.openmetrics().unwrap();
+    assert!(!text.contains("team-a"), "{text}");
+    assert!(!text.contains(r#"domains{phase="Verified""#), "{text}");
+    metrics.no_objects();
+    assert!(!metrics.openmetrics().unwrap().contains("team-b"));
+}
+
+#[test]
+fn an_object_that_changes_leaves_no_old_series() {
+    let metrics = busy();
+    metrics.object(
+        "team-a",
+        "mail",
+        Some(state(
+            Phase::Failed,
+            Reason::VerificationFailed,
+            ConditionStatus::Unknown,
+        )),
+    );
+    let text = metrics.openmetrics().unwrap();
+    let of_a: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("team-a") && line.ends_with(" 1"))
+        .collect();
+    assert_eq!(
+        of_a,
+        [r#"sendingdomain_status_condition{namespace="team-a",name="mail",type="Ready",status="Unknown"} 1"#]
+    );
+}
+
+/// Both formats by their own rules: each family has one HELP with words and one TYPE, before its samples.
+fn assert_well_formed(text: &str, total_in_type: bool) {
+    let mut family: Option<(&str, &str)> = None;
+    let mut help = None;
+    let mut seen = std::collections::BTreeSet::new();
+    for line in text
+        .lines()
+        .filter(|line| *line != "# EOF" && !line.starts_with("# UNIT "))
+    {
+        if let Some((name, words)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
+            assert!(words.len() > 10 && words.ends_with('.'), "{line}");
+            help = Some(name);
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            assert_eq!(help, Some(name), "TYPE without HELP");
+            assert!(seen.insert(name), "{name} twice");
+            assert!(name.starts_with("sendingdomain_"), "{name}");
+            assert_eq!(name.ends_with("_total"), total_in_type && kind == "counter", "{line}");
+            family = Some((name, kind));
+        } else {
+            let (family, kind) = family.unwrap();
+            let name = line.split(['{', ' ']).next().unwrap();
+            let suffixes: &[&str] = match kind {
+                "counter" if total_in_type => &[""],
+                "counter" => &["_total"],
+                "histogram" => &["_bucket", "_sum", "_count"],
+                _ => &[""],
+            };
+            assert!(
+                suffixes.contains(&name.strip_prefix(family).unwrap()),
+                "{line} in {family}"
+            );
+            line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap();
+        }
+    }
+    assert!(seen.len() >= 12, "{seen:?}");
+}
+
+#[test]
+fn both_formats_are_well_formed() {
+    let openmetrics = busy().openmetrics().unwrap();
+    assert!(openmetrics.ends_with("# EOF\n"));
+    assert_well_formed(&openmetrics, false);
+    let text = to_text(&openmetrics);
+    assert!(!text.contains("# EOF") && !text.contains("# UNIT"));
+    assert_well_formed(&text, true);
+    let samples = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(samples(&openmetrics), samples(&text));
+}
+
+#[test]
+fn openmetrics_is_for_who_asks_for_it() {
+    let prometheus = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    assert_eq!(ContentType::for_accept(prometheus), ContentType::OpenMetrics);
+    assert_eq!(ContentType::for_accept("*/*"), ContentType::Text);
+    assert_eq!(ContentType::for_accept(""), ContentType::Text);
+}
+
+#[test]
+fn a_status_tells_the_state_and_what_is_not_known_is_left_out() {
+    let status: SendingDomainStatus = serde_json::from_value(serde_json::json!({
+        "observedGeneration": 1,
+        "phase": "Failed",
+        "conditions": [
+            {"type": "Ready", "status": "False", "reason": "OfANewerVersion", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+            {"type": "DKIMVerified", "status": "Unknown", "reason": "X", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+            {"type": "Foreign", "status": "True", "reason": "X", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+        ],
+    }))
+    .unwrap();
+    let conditions = vec![
+        (ConditionType::Ready, ConditionStatus::False),
+        (ConditionType::DkimVerified, ConditionStatus::Unknown),
+    ];
+    assert_eq!(
+        ObjectState::from(&status),
+        ObjectState {
+            phase: Phase::Failed,
+            reason: None,
+            conditions
+        }
+    );
+}

@@ -1,0 +1,355 @@
+//! What the operator does next, cause and plan side by side.
+
+mod support;
+
+use insta::assert_snapshot;
+use sending_domain_operator::api::reason::Reason;
+use sending_domain_operator::api::v1alpha1::{AdoptionPolicy, ConflictPolicy, IdentityOrigin};
+use sending_domain_operator::dns::cloudflare::ZoneRecord;
+use sending_domain_operator::error::ErrorClass;
+use sending_domain_operator::observe::observation::{Fault, Observed};
+use sending_domain_operator::ownership::Mark;
+use sending_domain_operator::ses::identity::{Identity, MailFrom, SesStatus};
+use support::{World, cloudflare, cname, identity, manual, mark, mx, record, txt};
+
+fn plan(world: &World) -> String {
+    world.plan_for(&world.observe()).to_string()
+}
+
+fn with_identity() -> World {
+    World { identity: Some(identity()), ..World::new(cloudflare()) }
+}
+
+/// A domain that is verified and in which nothing is left to do.
+fn verified() -> World {
+    let mut world = World::new(cloudflare());
+    world.to_the_end();
+    world
+}
+
+fn ours(id: &str, name: &str, data: sending_domain_operator::dns::record::RecordData) -> ZoneRecord {
+    record(id, name, data, Some(mark().comment()))
+}
+
+#[test]
+fn a_new_domain_gets_an_identity_first() {
+    assert_snapshot!(plan(&World::new(cloudflare())), @"create the SES identity");
+}
+
+#[test]
+fn then_its_five_records_and_its_mail_from_domain() {
+    assert_snapshot!(plan(&with_identity()), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    write 5 records to the zone example.com
+      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
+      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
+      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
+      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
+      + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
+    ");
+}
+
+#[test]
+fn a_manual_domain_writes_no_records() {
+    assert_snapshot!(plan(&World { identity: Some(identity()), ..World::new(manual()) }), @"set the MAIL FROM domain to bounce.mail.example.com");
+}
+
+#[test]
+fn records_are_never_made_from_an_incomplete_list_of_tokens() {
+    let mut world = with_identity();
+    world.identity.as_mut().unwrap().dkim.tokens.pop();
+    assert_snapshot!(plan(&world), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    blocked: IdentityReady WaitingForSES: SES has created the identity and has not handed out its three DKIM tokens yet; they are read again
+    ");
+}
+
+#[test]
+fn in_a_verified_domain_there_is_nothing_to_do() {
+    assert_snapshot!(plan(&verified()), @"nothing to do");
+}
+
+#[test]
+fn what_people_did_to_our_records_is_repaired() {
+    let mut world = verified();
+    world.records.retain(|r| !r.name.as_str().starts_with("aaa."));
+    for record in &mut world.records {
+        if record.name.as_str().starts_with("bbb.") {
+            record.proxied = true;
+        }
+        if record.record_type == "MX" {
+            record.data = Some(mx(10, "mx.example.net"));
+        }
+    }
+    assert_snapshot!(plan(&world), @"
+    write 3 records to the zone example.com
+      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
+      ~ bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com (record new-2)
+      ~ bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com (record new-5)
+    ");
+}
+
+#[test]
+fn a_second_record_of_ours_is_one_too_many() {
+    let mut world = verified();
+    world.records.push(ours("twin", "bounce.mail.example.com", txt("v=spf1 include:amazonses.com ~all")));
+    assert_snapshot!(plan(&world), @"
+    write 1 record to the zone example.com
+      - record twin
+    ");
+}
+
+#[test]
+fn a_foreign_mail_exchanger_is_left_alone_and_reported() {
+    let mut world = with_identity();
+    world.records.push(record("theirs", "bounce.mail.example.com", mx(5, "mx.example.net"), None));
+    assert_snapshot!(plan(&world), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    write 4 records to the zone example.com
+      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
+      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
+      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
+      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
+    blocked: RecordsSynced MailFromConflict: bounce.mail.example.com already has MX 5 mx.example.net, which the operator did not make and leaves alone; the domain needs MX 10 feedback-smtp.us-east-1.amazonses.com there: remove it, or choose another spec.mailFrom.subdomain
+    ");
+}
+
+#[test]
+fn a_second_spf_record_is_never_added() {
+    let mut world = with_identity();
+    world.records.push(record("theirs", "bounce.mail.example.com", txt("v=spf1 include:example.net -all"), None));
+    assert_snapshot!(plan(&world), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    write 4 records to the zone example.com
+      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
+      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
+      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
+      + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
+    blocked: RecordsSynced RecordConflict: bounce.mail.example.com already has TXT v=spf1 include:example.net -all, which the operator did not make and leaves alone; the domain needs TXT v=spf1 include:amazonses.com ~all there: add include:amazonses.com to it, or remove it
+    ");
+}
+
+#[test]
+fn foreign_records_that_do_the_same_satisfy() {
+    let mut world = with_identity();
+    world.records = vec![
+        record("1", "aaa._domainkey.mail.example.com", cname("AAA.dkim.amazonses.com."), None),
+        record("2", "bbb._domainkey.mail.example.com", cname("bbb.dkim.amazonses.com"), None),
+        record("3", "ccc._domainkey.mail.example.com", cname("ccc.dkim.amazonses.com"), Some("by hand".to_owned())),
+        record("4", "bounce.mail.example.com", mx(20, "feedback-smtp.us-east-1.amazonses.com"), None),
+        record("5", "bounce.mail.example.com", txt("v=spf1 include:example.net include:amazonses.com -all"), None),
+    ];
+    assert_snapshot!(plan(&world), @"set the MAIL FROM domain to bounce.mail.example.com");
+}
+
+#[test]
+fn a_foreign_alias_is_replaced_only_on_request() {
+    let mut world = with_identity();
+    world.records.push(record("theirs", "aaa._domainkey.mail.example.com", cname("elsewhere.example.net"), None));
+    assert_snapshot!(plan(&world), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    write 4 records to the zone example.com
+      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
+      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
+      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
+      + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
+    blocked: RecordsSynced RecordConflict: aaa._domainkey.mail.example.com already has CNAME elsewhere.example.net, which the operator did not make and leaves alone; the domain needs CNAME aaa.dkim.amazonses.com there: remove it, or set spec.dns.cloudflare.conflictPolicy to Overwrite to have a CNAME replaced
+    ");
+    world.spec.dns.as_mut().unwrap().cloudflare.as_mut().unwrap().conflict_policy = ConflictPolicy::Overwrite;
+    assert_snapshot!(plan(&world), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    write 5 records to the zone example.com
+      ~ aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com (record theirs)
+      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
+      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
+      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
+      + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
+    ");
+}
+
+#[test]
+fn an_existing_dmarc_policy_is_never_changed_or_doubled() {
+    let mut world = verified();
+    world.spec.dmarc = Some(Default::default());
+    assert_snapshot!(plan(&world), @"
+    write 1 record to the zone example.com
+      + _dmarc.mail.example.com TXT v=DMARC1; p=none
+    ");
+    world.records.push(record("theirs", "_dmarc.mail.example.com", txt("v=DMARC1; p=reject"), None));
+    assert_snapshot!(plan(&world), @"nothing to do");
+}
+
+#[test]
+fn a_dmarc_record_of_ours_goes_with_the_wish_for_it() {
+    let mut world = verified();
+    world.spec.dmarc = Some(Default::default());
+    world.to_the_end();
+    world.spec.dmarc = None;
+    assert_snapshot!(plan(&world), @"
+    write 1 record to the zone example.com
+      - record new-6
+    ");
+}
+
+#[test]
+fn another_mail_from_domain_is_made_before_the_old_one_is_left() {
+    let mut world = verified();
+    world.spec.mail_from.subdomain = "returns".to_owned();
+    let story: Vec<String> = (0..4).map(|_| world.pass().to_string()).collect();
+    assert_snapshot!(story.join("--- next pass ---\n"), @"
+    write 2 records to the zone example.com
+      + returns.mail.example.com TXT v=spf1 include:amazonses.com ~all
+      + returns.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
+    --- next pass ---
+    set the MAIL FROM domain to returns.mail.example.com
+    --- next pass ---
+    nothing to do
+    --- next pass ---
+    nothing to do
+    ");
+}
+
+#[test]
+fn an_identity_of_somebody_else_is_left_alone() {
+    let foreign = Mark::new("another-cluster", "team-b", "mail").tags(IdentityOrigin::Created, None);
+    let world = World { identity: Some(Identity { tags: foreign, ..identity() }), ..World::new(cloudflare()) };
+    assert_snapshot!(plan(&world), @"blocked: IdentityReady IdentityNotOwned: SES already has an identity for mail.example.com that this object did not create, and it is left alone. To take it over, tag it sendingdomain.dev/adoptable-by=owner/team-a and set spec.ses.adoptionPolicy to Adopt; else delete it or use another domain");
+}
+
+#[test]
+fn an_identity_that_was_released_is_adopted() {
+    let tags = [("sendingdomain.dev/adoptable-by".to_owned(), "owner/team-a".to_owned())].into();
+    let mut world = World { identity: Some(Identity { tags, ..identity() }), ..World::new(cloudflare()) };
+    world.spec.ses.adoption_policy = AdoptionPolicy::Adopt;
+    assert_snapshot!(plan(&world), @"adopt the SES identity");
+}
+
+#[test]
+fn fresh_tokens_are_made_before_the_old_records_go() {
+    let mut world = verified();
+    world.recreate_at = Some("2026-11-23".to_owned());
+    let mut story: Vec<String> = (0..3).map(|_| world.pass().to_string()).collect();
+    world.ses_looks();
+    story.extend((0..2).map(|_| world.pass().to_string()));
+    assert_snapshot!(story.join("--- next pass ---\n"), @"
+    delete the SES identity
+    --- next pass ---
+    create the SES identity
+    --- next pass ---
+    set the MAIL FROM domain to bounce.mail.example.com
+    write 3 records to the zone example.com
+      + x2._domainkey.mail.example.com CNAME x2.dkim.amazonses.com
+      + y2._domainkey.mail.example.com CNAME y2.dkim.amazonses.com
+      + z2._domainkey.mail.example.com CNAME z2.dkim.amazonses.com
+    --- next pass ---
+    write 3 records to the zone example.com
+      - record new-1
+      - record new-2
+      - record new-3
+    --- next pass ---
+    nothing to do
+    ");
+}
+
+#[test]
+fn keys_that_the_user_brought_are_not_managed() {
+    let mut world = with_identity();
+    world.identity.as_mut().unwrap().dkim.origin = Some("EXTERNAL".to_owned());
+    assert_snapshot!(plan(&world), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    write 2 records to the zone example.com
+      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
+      + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
+    blocked: IdentityReady UnsupportedDKIMOrigin: The identity signs with DKIM keys of its own (BYODKIM), which the operator does not manage; switch it to Easy DKIM
+    ");
+}
+
+#[test]
+fn signing_that_was_switched_off_is_switched_on() {
+    let mut world = verified();
+    world.identity.as_mut().unwrap().dkim.signing_enabled = false;
+    assert_snapshot!(plan(&world), @"switch DKIM signing on");
+}
+
+#[test]
+fn a_failed_verification_is_taken_up_when_dns_is_right_and_not_before() {
+    let mut world = verified();
+    let identity = world.identity.as_mut().unwrap();
+    identity.verification = Some(SesStatus::Failed);
+    identity.dkim.status = SesStatus::Failed;
+    identity.mail_from = identity.mail_from.take().map(|m| MailFrom { status: SesStatus::Failed, ..m });
+    let right = plan(&world);
+    world.records.clear();
+    assert_snapshot!(format!("{right}--- without the records ---\n{}", plan(&world)), @"
+    have SES look for the DKIM records again
+    set the MAIL FROM domain to bounce.mail.example.com
+    --- without the records ---
+    write 5 records to the zone example.com
+      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
+      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
+      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
+      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
+      + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
+    ");
+}
+
+#[test]
+fn the_waits_between_tries_to_take_it_up_grow() {
+    let mut world = verified();
+    let mut tries = Vec::new();
+    for hour in 0..24 {
+        let identity = world.identity.as_mut().unwrap();
+        identity.verification = Some(SesStatus::Failed);
+        identity.dkim.status = SesStatus::Failed;
+        if !world.pass().actions.is_empty() {
+            tries.push(hour);
+        }
+        world.after(1);
+    }
+    assert_eq!(tries, [0, 1, 3, 7, 15]);
+}
+
+#[test]
+fn an_outage_stops_nothing_but_its_own_part() {
+    let mut seen = with_identity().observe();
+    seen.zone = Observed::Unavailable(Fault {
+        reason: Reason::InvalidAPIToken,
+        message: "Invalid API token".to_owned(),
+        class: ErrorClass::Terminal,
+    });
+    assert_snapshot!(with_identity().plan_for(&seen), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    blocked: RecordsSynced InvalidAPIToken: Invalid API token
+    ");
+}
+
+#[test]
+fn a_write_that_failed_is_reported_until_it_is_due_again() {
+    let mut world = with_identity();
+    world.standing.records = Some(Fault {
+        reason: Reason::RecordWriteDenied,
+        message: "Failed to create record".to_owned(),
+        class: ErrorClass::Terminal,
+    });
+    assert_snapshot!(plan(&world), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    blocked: RecordsSynced RecordWriteDenied: Failed to create record
+    ");
+}
+
+#[test]
+fn a_public_suffix_is_refused_before_anything_is_asked() {
+    let mut world = World::new(cloudflare());
+    world.spec.domain = "co.uk".to_owned();
+    assert_snapshot!(plan(&world), @"blocked: IdentityReady PublicSuffix: co.uk is a public suffix, under which anybody can register names; use a domain of your own, for example mail.example.co.uk");
+}
+
+#[test]
+fn of_two_objects_with_one_domain_the_younger_waits() {
+    let mut world = World::new(cloudflare());
+    world.claim.domain_holder_here = Some("the-first".to_owned());
+    assert_snapshot!(plan(&world), @"blocked: IdentityReady DomainConflict: The SendingDomain the-first of this namespace, which is older, has this domain; delete one of the two");
+    world.claim.domain_holder_here = None;
+    world.claim.domain_held_elsewhere = true;
+    assert_snapshot!(plan(&world), @"blocked: IdentityReady DomainConflict: Another SendingDomain of this cluster, which is older, has this domain; ask the cluster's administrators");
+}

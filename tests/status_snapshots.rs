@@ -1,0 +1,297 @@
+//! What the user is told, cause and conditions side by side.
+
+mod support;
+
+use insta::assert_snapshot;
+use sending_domain_operator::api::reason::Reason;
+use sending_domain_operator::dns::lookup::{Answer, LookupError, LookupErrorKind};
+use sending_domain_operator::error::ErrorClass;
+use sending_domain_operator::execute::Outcome;
+use sending_domain_operator::observe::observation::{Fault, Observation, Observed};
+use sending_domain_operator::plan::Step;
+use sending_domain_operator::ses::identity::SesStatus;
+use sending_domain_operator::status;
+use support::{World, cloudflare, manual, mx, record, txt};
+
+/// A manual domain whose records nobody has added yet.
+fn waiting() -> World {
+    let mut world = World::new(manual());
+    world.settle();
+    world
+}
+
+fn verified() -> World {
+    let mut world = World::new(cloudflare());
+    world.to_the_end();
+    world
+}
+
+fn see(world: &mut World, change: impl FnOnce(&mut Observation)) -> String {
+    let mut seen = world.observe();
+    change(&mut seen);
+    let plan = world.plan_for(&seen);
+    world.report(&seen, &plan, &Outcome::default());
+    world.summary()
+}
+
+fn fault(reason: Reason, class: ErrorClass) -> Fault {
+    Fault { reason, message: "What to do next.".to_owned(), class }
+}
+
+#[test]
+fn a_manual_domain_waits_for_its_records() {
+    assert_snapshot!(waiting().summary(), @r#"
+    Some(Pending), records Some("0/5")
+    Ready = False WaitingForDNS: 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
+    IdentityReady = True Synced: SES has the identity in us-east-1
+    DNSVerified = False WaitingForDNS: 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
+    DKIMVerified = False WaitingForDNS: SES verifies DKIM once its records are in DNS; see .status.records
+    MailFromVerified = False WaitingForDNS: SES verifies MAIL FROM once its records are in DNS; see .status.records
+    Reconciling = True WaitingForDNS: 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
+    "#);
+}
+
+#[test]
+fn a_verified_domain_has_neither_reconciling_nor_stalled() {
+    assert_snapshot!(verified().summary(), @r#"
+    Some(Verified), records Some("5/5")
+    Ready = True Verified: mail.example.com is verified: mail can be sent
+    IdentityReady = True Synced: SES has the identity in us-east-1
+    RecordsSynced = True Synced: All records are in the Cloudflare zone example.com
+    DNSVerified = True Verified: All 5 required records are in DNS
+    DKIMVerified = True Verified: SES has verified the domain by DKIM
+    MailFromVerified = True Verified: SES has verified the MAIL FROM domain bounce.mail.example.com
+    "#);
+}
+
+#[test]
+fn records_in_dns_wait_for_ses() {
+    let mut world = World::new(cloudflare());
+    world.settle();
+    assert_snapshot!(world.summary(), @r#"
+    Some(Pending), records Some("5/5")
+    Ready = False WaitingForSES: The DKIM records are in DNS; SES looks by itself, usually within 15 to 30 minutes, at most 72 hours
+    IdentityReady = True Synced: SES has the identity in us-east-1
+    RecordsSynced = True Synced: All records are in the Cloudflare zone example.com
+    DNSVerified = True Verified: All 5 required records are in DNS
+    DKIMVerified = False WaitingForSES: The DKIM records are in DNS; SES looks by itself, usually within 15 to 30 minutes, at most 72 hours
+    MailFromVerified = False WaitingForSES: The MAIL FROM records are in DNS; SES looks by itself, usually within 15 to 30 minutes, at most 72 hours
+    Reconciling = True WaitingForSES: The DKIM records are in DNS; SES looks by itself, usually within 15 to 30 minutes, at most 72 hours
+    "#);
+}
+
+#[test]
+fn after_the_deadline_the_domain_has_failed_and_says_what_is_missing() {
+    let mut world = waiting();
+    world.after(72);
+    world.pass();
+    assert_snapshot!(world.summary(), @r#"
+    Some(Failed), records Some("0/5")
+    Ready = False VerificationFailed: Verification failed (begun 2026-11-23T10:00:00Z); it begins again by itself once DNS is right. 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
+    IdentityReady = True Synced: SES has the identity in us-east-1
+    DNSVerified = False VerificationFailed: Verification failed (begun 2026-11-23T10:00:00Z); it begins again by itself once DNS is right. 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
+    DKIMVerified = False VerificationFailed: Verification failed (begun 2026-11-23T10:00:00Z); it begins again by itself once DNS is right. SES verifies DKIM once its records are in DNS; see .status.records
+    MailFromVerified = False VerificationFailed: Verification failed (begun 2026-11-23T10:00:00Z); it begins again by itself once DNS is right. SES verifies MAIL FROM once its records are in DNS; see .status.records
+    Stalled = True VerificationFailed: Verification failed (begun 2026-11-23T10:00:00Z); it begins again by itself once DNS is right. 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
+    "#);
+}
+
+#[test]
+fn a_failed_domain_recovers() {
+    let mut world = World::new(cloudflare());
+    world.settle();
+    for status in [SesStatus::Failed, SesStatus::Pending] {
+        let identity = world.identity.as_mut().unwrap();
+        identity.dkim.status = status.clone();
+        identity.verification = Some(status);
+    }
+    world.after(73);
+    world.pass();
+    assert_eq!(format!("{:?}", world.status.phase), "Some(Failed)");
+    world.to_the_end();
+    assert_snapshot!(world.summary(), @r#"
+    Some(Verified), records Some("5/5")
+    Ready = True Verified: mail.example.com is verified: mail can be sent
+    IdentityReady = True Synced: SES has the identity in us-east-1
+    RecordsSynced = True Synced: All records are in the Cloudflare zone example.com
+    DNSVerified = True Verified: All 5 required records are in DNS
+    DKIMVerified = True Verified: SES has verified the domain by DKIM
+    MailFromVerified = True Verified: SES has verified the MAIL FROM domain bounce.mail.example.com
+    "#);
+}
+
+#[test]
+fn a_verification_that_ses_loses_is_told_at_once() {
+    let mut world = World::new(manual());
+    world.settle();
+    world.records = verified().records;
+    world.to_the_end();
+    world.records.clear();
+    let identity = world.identity.as_mut().unwrap();
+    identity.verification = Some(SesStatus::TemporaryFailure);
+    identity.dkim.status = SesStatus::TemporaryFailure;
+    assert_snapshot!(see(&mut world, |_| {}), @r#"
+    Some(Pending), records Some("0/5")
+    Ready = False VerificationLost: SES does not find the records of this verified domain any more. 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
+    IdentityReady = True Synced: SES has the identity in us-east-1
+    DNSVerified = False VerificationLost: SES does not find the records of this verified domain any more. 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
+    DKIMVerified = False VerificationLost: SES does not find the records of this verified domain any more. SES verifies DKIM once its records are in DNS; see .status.records
+    MailFromVerified = True Verified: SES has verified the MAIL FROM domain bounce.mail.example.com
+    Reconciling = True VerificationLost: SES does not find the records of this verified domain any more. 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
+    "#);
+}
+
+#[test]
+fn a_re_arm_that_ses_does_not_take_is_said_after_an_hour() {
+    let mut world = verified();
+    let fail = |world: &mut World| {
+        let identity = world.identity.as_mut().unwrap();
+        identity.verification = Some(SesStatus::Failed);
+        identity.dkim.status = SesStatus::Failed;
+    };
+    fail(&mut world);
+    world.pass();
+    fail(&mut world);
+    world.after(1);
+    world.pass();
+    fail(&mut world);
+    world.pass();
+    assert_snapshot!(world.condition("Ready"), @"False RearmRefused: SES still says FAILED for DKIM, although DNS is right and SES was asked to look again; open a case with AWS, or set the annotation sendingdomain.dev/recreate-at for fresh DKIM tokens");
+}
+
+#[test]
+fn unknown_is_not_absent() {
+    let mut world = verified();
+    let timed_out = || Answer::Unknown(LookupError::new(LookupErrorKind::TimedOut));
+    let summary = see(&mut world, |seen| seen.lookups.values_mut().for_each(|l| l.answer = timed_out()));
+    assert_snapshot!(summary, @r#"
+    Some(Verified), records Some("0/5")
+    Ready = True Verified: mail.example.com is verified: mail can be sent
+    IdentityReady = True Synced: SES has the identity in us-east-1
+    RecordsSynced = True Synced: All records are in the Cloudflare zone example.com
+    DNSVerified = Unknown WaitingForDNS: CNAME aaa._domainkey.mail.example.com: Could not be looked up (name servers did not answer in time); it is tried again. This says nothing about the record.
+    DKIMVerified = True Verified: SES has verified the domain by DKIM
+    MailFromVerified = True Verified: SES has verified the MAIL FROM domain bounce.mail.example.com
+    "#);
+}
+
+#[test]
+fn a_missing_spf_record_ends_ready() {
+    let mut world = verified();
+    world.records.retain(|r| r.record_type != "TXT");
+    assert_snapshot!(see(&mut world, |seen| seen.zone = Observed::NotConfigured), @r#"
+    Some(Pending), records Some("4/5")
+    Ready = False WaitingForDNS: 1 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. TXT bounce.mail.example.com: Not at the domain's name servers yet: add a TXT record of this name with the value v=spf1 include:amazonses.com ~all
+    IdentityReady = True Synced: SES has the identity in us-east-1
+    RecordsSynced = True Synced: All records are in the Cloudflare zone
+    DNSVerified = False WaitingForDNS: 1 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. TXT bounce.mail.example.com: Not at the domain's name servers yet: add a TXT record of this name with the value v=spf1 include:amazonses.com ~all
+    DKIMVerified = True Verified: SES has verified the domain by DKIM
+    MailFromVerified = True Verified: SES has verified the MAIL FROM domain bounce.mail.example.com
+    Reconciling = True WaitingForDNS: 1 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. TXT bounce.mail.example.com: Not at the domain's name servers yet: add a TXT record of this name with the value v=spf1 include:amazonses.com ~all
+    "#);
+}
+
+#[test]
+fn a_revoked_token_does_not_unmake_a_verified_domain() {
+    let mut world = verified();
+    let revoked = fault(Reason::InvalidAPIToken, ErrorClass::Terminal);
+    assert_snapshot!(see(&mut world, |seen| seen.zone = Observed::Unavailable(revoked)), @r#"
+    Some(Verified), records Some("5/5")
+    Ready = True Verified: mail.example.com is verified: mail can be sent
+    IdentityReady = True Synced: SES has the identity in us-east-1
+    RecordsSynced = False InvalidAPIToken: What to do next.
+    DNSVerified = True Verified: All 5 required records are in DNS
+    DKIMVerified = True Verified: SES has verified the domain by DKIM
+    MailFromVerified = True Verified: SES has verified the MAIL FROM domain bounce.mail.example.com
+    "#);
+}
+
+#[test]
+fn before_verification_the_same_token_stalls_it() {
+    let mut world = World::new(cloudflare());
+    world.pass();
+    let revoked = fault(Reason::InvalidAPIToken, ErrorClass::Terminal);
+    assert_snapshot!(see(&mut world, |seen| seen.zone = Observed::Unavailable(revoked)), @r#"
+    Some(Pending), records Some("0/5")
+    Ready = False InvalidAPIToken: What to do next.
+    IdentityReady = True Synced: SES has the identity in us-east-1
+    RecordsSynced = False InvalidAPIToken: What to do next.
+    DNSVerified = False WaitingForDNS: 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
+    DKIMVerified = False WaitingForDNS: SES verifies DKIM once its records are in DNS; see .status.records
+    MailFromVerified = False Progressing: Under way: set the MAIL FROM domain to bounce.mail.example.com
+    Stalled = True InvalidAPIToken: What to do next.
+    "#);
+}
+
+#[test]
+fn what_ses_said_last_stands_while_it_cannot_be_asked() {
+    let mut world = verified();
+    let before = world.status.clone();
+    let outage = fault(Reason::AWSUnavailable, ErrorClass::Transient { retry_after: None });
+    see(&mut world, |seen| seen.identity = Observed::Unavailable(outage));
+    assert_eq!(world.status.records, before.records);
+    assert_eq!(world.status.identity, before.identity);
+    assert_eq!(world.condition("Ready"), "True Verified: mail.example.com is verified: mail can be sent");
+}
+
+#[test]
+fn a_write_that_fails_is_the_reason() {
+    let mut world = World::new(cloudflare());
+    world.pass();
+    let seen = world.observe();
+    let plan = world.plan_for(&seen);
+    let faults = vec![(Step::Records, fault(Reason::RecordWriteDenied, ErrorClass::Terminal))];
+    world.report(&seen, &plan, &Outcome { faults, ..Outcome::default() });
+    assert_snapshot!(world.condition("Ready"), @"False RecordWriteDenied: What to do next.");
+}
+
+#[test]
+fn what_was_found_instead_is_shown() {
+    let mut world = waiting();
+    world.records = vec![
+        record("1", "bounce.mail.example.com", mx(5, "mx.example.net"), None),
+        record("2", "bounce.mail.example.com", txt("v=spf1 include:example.net\u{1b}[31m -all"), None),
+    ];
+    world.pass();
+    let records: Vec<String> = world
+        .status
+        .records
+        .iter()
+        .map(|r| {
+            format!(
+                "{} {} {:?} {:?}: {}",
+                r.record_type,
+                r.name,
+                r.state,
+                r.observed,
+                r.message.as_deref().unwrap_or("-")
+            )
+        })
+        .collect();
+    assert_snapshot!(records.join("\n"), @r#"
+    CNAME aaa._domainkey.mail.example.com Missing []: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
+    CNAME bbb._domainkey.mail.example.com Missing []: Not at the domain's name servers yet: add a CNAME record of this name with the value bbb.dkim.amazonses.com
+    CNAME ccc._domainkey.mail.example.com Missing []: Not at the domain's name servers yet: add a CNAME record of this name with the value ccc.dkim.amazonses.com
+    TXT bounce.mail.example.com Incorrect ["v=spf1 include:example.net\\u{1b}[31m -all"]: Add include:amazonses.com to the SPF record, before its last term
+    MX bounce.mail.example.com Incorrect ["5 mx.example.net"]: Change the MX record to 10 feedback-smtp.us-east-1.amazonses.com: SES accepts no other mail exchanger there
+    "#);
+}
+
+#[test]
+fn suspending_keeps_what_is_ready_and_ends_what_is_under_way() {
+    let mut world = waiting();
+    world.status = status::suspended(&world.status, 2, world.now);
+    assert_snapshot!(world.summary(), @r#"
+    Some(Pending), records Some("0/5")
+    Ready = False WaitingForDNS: 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
+    IdentityReady = True Synced: SES has the identity in us-east-1
+    DNSVerified = False WaitingForDNS: 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
+    DKIMVerified = False WaitingForDNS: SES verifies DKIM once its records are in DNS; see .status.records
+    MailFromVerified = False WaitingForDNS: SES verifies MAIL FROM once its records are in DNS; see .status.records
+    "#);
+    world.status = status::suspended(&Default::default(), 1, world.now);
+    assert_snapshot!(world.summary(), @"
+    None, records None
+    Ready = False Suspended: Suspended before the first reconciliation; set spec.suspend to false to begin
+    ");
+}
