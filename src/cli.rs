@@ -35,6 +35,7 @@ pub enum Command {
 /// Every flag of `run`. Each can also be set by an environment variable; lists are repeated or comma-separated;
 /// durations look like `30s`, `15m` or `1h30m`.
 #[derive(Args, Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct RunArgs {
     /// Namespaces to watch; all if absent. [default: all namespaces]
     #[arg(long, env = "SENDING_DOMAIN_OPERATOR_WATCH_NAMESPACE", value_delimiter = ',', value_name = "NAMESPACE")]

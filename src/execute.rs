@@ -11,6 +11,7 @@ use crate::observe::observation::Fault;
 use crate::plan::{Action, Step};
 use crate::ses;
 use crate::ses::client::Account;
+use crate::telemetry::metrics::Metrics;
 
 /// What came of a plan.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,6 +36,10 @@ pub struct Ports<'a> {
     pub cloudflare: &'a cloudflare::Client,
     /// The token for it, if there is one.
     pub token: Option<&'a ApiToken>,
+    /// Whether this process may still write: asked before each write, for a lease can be lost between two.
+    pub may_write: &'a (dyn Fn() -> bool + Sync),
+    /// Counts the writes.
+    pub metrics: &'a Metrics,
 }
 
 /// Carries `actions` out, and brings `memory` up to what they changed.
@@ -42,7 +47,7 @@ pub async fn execute(actions: &[Action], ports: &Ports<'_>, memory: &mut Memory,
     let mut outcome = Outcome::default();
     for action in actions {
         let step = action.step();
-        if outcome.faults.iter().any(|(failed, _)| *failed == step) {
+        if outcome.faults.iter().any(|(failed, _)| *failed == step) || !(ports.may_write)() {
             continue;
         }
         match perform(action, ports, memory, now).await {
@@ -67,6 +72,7 @@ async fn perform(action: &Action, ports: &Ports<'_>, memory: &mut Memory, now: T
         Action::DeleteIdentity => ses.delete(account, domain).await.map(|()| memory.identity_deleted(now)),
         Action::WriteRecords { zone, changes, .. } => {
             let records = write_records(ports, zone, changes).await.inspect_err(|_| memory.zone_changed())?;
+            count_corrections(changes, ports.metrics);
             memory.records_written(changes, records, now);
             Ok(())
         }
@@ -81,6 +87,14 @@ async fn perform(action: &Action, ports: &Ports<'_>, memory: &mut Memory, now: T
         }
         ses_fault(action, &error)
     })
+}
+
+fn count_corrections(changes: &[cloudflare::Change], metrics: &Metrics) {
+    for change in changes {
+        if let cloudflare::Change::Update { record, .. } = change {
+            metrics.drift_corrected(record.data.record_type());
+        }
+    }
 }
 
 /// SES answers an unknown configuration set with the same code as an unknown identity.

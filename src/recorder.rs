@@ -249,6 +249,12 @@ mod tests {
             assert!((995..=1000).contains(&note.len()), "{}", note.len());
             assert!(note.ends_with(CUT));
         }
+        assert_eq!(clean(&"€".repeat(333), NOTE_LIMIT).len(), 999);
+        assert_eq!(
+            clean(&"€".repeat(334), NOTE_LIMIT).len(),
+            999,
+            "bytes count, not characters"
+        );
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     let mut watch_config = config.clone();
     watch_config.read_timeout = None;
     let kube = kube::Client::try_from(config.clone())?;
-    let watcher = kube::Client::try_from(watch_config)?;
+    let watch_client = kube::Client::try_from(watch_config)?;
 
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
@@ -92,7 +92,7 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
         return Ok(());
     }
     let scope = Scope { namespaces: args.watch_namespace.clone(), selector: args.watch_label_selector.clone() };
-    let watches = controller::watches(&watcher, &scope);
+    let watches = controller::watches(&watch_client, &scope);
     let recorder = Recorder::new(kube.clone(), &leader::own_identity(), metrics.clone());
     let context = Arc::new(context(&args, kube, &watches, metrics, recorder.clone(), leadership.clone()).await?);
     info!(owner = context.settings.owner, region = context.settings.region, "running");
@@ -212,8 +212,8 @@ async fn context(
     };
     let region = args.aws_region.clone().or_else(|| from_env("AWS_REGION")).unwrap_or_else(|| "us-east-1".to_owned());
     Ok(Context {
-        ses: ses::client::Client::load(args.ses_requests_per_second).await,
-        cloudflare: cloudflare::Client::new(base, args.cloudflare_requests_per_5m.get())?,
+        ses: ses::client::Client::load(args.ses_requests_per_second, metrics.clone()).await,
+        cloudflare: cloudflare::Client::new(base, args.cloudflare_requests_per_5m.get())?.counted_in(metrics.clone()),
         zones: Zones::default(),
         resolver: resolver(args)?,
         settings: Settings {

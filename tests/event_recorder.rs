@@ -120,7 +120,7 @@ async fn long_names_notes_and_words_are_taken() {
             false,
             "Note",
             "Test",
-            &format!("{}{}", name.len(), "€".repeat(5000)),
+            &format!("{}{}", name.len(), "€".repeat(500)),
         );
     }
     recorder.publish(

@@ -80,7 +80,14 @@ async fn is_lost(leadership: &Leadership, within: Duration) -> bool {
 /// A way to the API server that can be made to swallow everything, as a broken network does: nothing is closed.
 struct BlackHole {
     url: String,
-    open: watch::Sender<bool>,
+    state: watch::Sender<Path>,
+}
+
+#[derive(Clone, Copy)]
+struct Path {
+    open: bool,
+    /// Older connections are dead for ever.
+    oldest: usize,
 }
 
 impl BlackHole {
@@ -88,40 +95,49 @@ impl BlackHole {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let upstream = upstream.trim_start_matches("https://").trim_end_matches('/').to_owned();
-        let (open, state) = watch::channel(true);
+        let (state, path) = watch::channel(Path { open: true, oldest: 0 });
         tokio::spawn(async move {
+            let mut number = 0;
             while let Ok((client, _)) = listener.accept().await {
+                number = (number + 1).max(path.borrow().oldest);
                 let server = TcpStream::connect(&upstream).await.unwrap();
                 let ((client_in, client_out), (server_in, server_out)) = (client.into_split(), server.into_split());
-                tokio::spawn(forward(client_in, server_out, state.clone()));
-                tokio::spawn(forward(server_in, client_out, state.clone()));
+                tokio::spawn(forward(client_in, server_out, path.clone(), number));
+                tokio::spawn(forward(server_in, client_out, path.clone(), number));
             }
         });
-        Self { url, open }
+        Self { url, state }
     }
 
     fn swallow(&self) {
-        self.open.send_replace(false);
+        self.state.send_modify(|path| path.open = false);
     }
 
     fn heal(&self) {
-        self.open.send_replace(true);
+        self.state.send_modify(|path| path.open = true);
+    }
+
+    /// What is connected now hears nothing more; new connections work.
+    fn lose_connections(&self) {
+        self.state.send_modify(|path| path.oldest += 1000);
     }
 }
 
 async fn forward(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
-    mut open: watch::Receiver<bool>,
+    mut path: watch::Receiver<Path>,
+    number: usize,
 ) {
+    let passes = |path: &Path| path.open && number >= path.oldest;
     let mut bytes = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut bytes).await {
-        if open.wait_for(|open| *open).await.is_err() || to.write_all(&bytes[..read]).await.is_err() {
+        if path.wait_for(passes).await.is_err() || to.write_all(&bytes[..read]).await.is_err() {
             return;
         }
     }
     // The end of a connection is swallowed as well.
-    let _ = open.wait_for(|open| *open).await;
+    let _ = path.wait_for(passes).await;
 }
 
 #[tokio::test]
@@ -225,6 +241,21 @@ async fn a_short_cut_costs_nothing() {
     }
     assert!(!is_lost(&first, Duration::ZERO).await && !second.is_finished());
     second.abort();
+}
+
+/// One try must not use up all of the time: the next goes over a new connection.
+#[tokio::test]
+async fn a_dead_connection_costs_one_try() {
+    let mut config = config().await;
+    let proxy = BlackHole::before(&config.cluster_url.to_string()).await;
+    config.cluster_url = proxy.url.parse().unwrap();
+    let leadership = leader::acquire(Client::try_from(config).unwrap(), settings("dead-connection", "a")).await;
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        proxy.lose_connections();
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert!(!is_lost(&leadership, Duration::ZERO).await);
+    }
 }
 
 async fn edit(lease: &str, patch: serde_json::Value) {
@@ -344,6 +375,7 @@ async fn the_client_has_no_retries_of_its_own() {
     let (url, requests) = overloaded().await;
     let config = leader::api_config(Config::new(url.parse().unwrap()));
     let leases: Api<Lease> = Api::namespaced(Client::try_from(config).unwrap(), "default");
-    leases.get("any").await.unwrap_err();
+    let answered = timeout(Duration::from_secs(10), leases.get("any")).await;
+    answered.expect("retries for ever").unwrap_err();
     assert_eq!(requests.lock().unwrap().len(), 1);
 }

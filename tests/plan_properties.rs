@@ -12,6 +12,7 @@ use sending_domain_operator::dns::lookup::{Answer, LookupError, LookupErrorKind}
 use sending_domain_operator::dns::record::RecordData;
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::observe::observation::{Fault, Observed};
+use sending_domain_operator::execute::Outcome;
 use sending_domain_operator::plan::Action;
 use sending_domain_operator::plan::records::is_ours;
 use sending_domain_operator::ses::identity::{Identity, MailFrom, SesStatus};
@@ -121,7 +122,7 @@ proptest! {
     /// From any world the writes end, and what is written then is right or reported.
     #[test]
     fn converges(mut world in world()) {
-        world.to_the_end();
+        world.run_to_the_end();
         let again = world.pass();
         prop_assert!(again.actions.is_empty(), "{again}");
         let status = world.status.clone();
@@ -157,8 +158,8 @@ proptest! {
         }
         prop_assert_eq!(world.plan_for(&seen), world.plan_for(&turned));
         let (mut one, mut other) = (world.clone(), world.clone());
-        one.report(&seen, &world.plan_for(&seen), &Default::default());
-        other.report(&turned, &world.plan_for(&turned), &Default::default());
+        one.report(&seen, &world.plan_for(&seen), &Outcome::default());
+        other.report(&turned, &world.plan_for(&turned), &Outcome::default());
         prop_assert_eq!(one.status, other.status);
     }
 
@@ -203,7 +204,7 @@ proptest! {
         if world.spec.dns.is_none() {
             world.spec = cloudflare();
         }
-        world.to_the_end();
+        world.run_to_the_end();
         prop_assert_eq!(world.status.phase, Some(Phase::Verified), "{}", world.summary());
         let fault = Fault { reason: Reason::AWSAccessDenied, message: "m".to_owned(), class: ErrorClass::Terminal };
         let mut seen = world.observe();
@@ -213,7 +214,7 @@ proptest! {
             _ => seen.lookups.values_mut().for_each(|l| l.answer = Answer::Unknown(LookupError::new(LookupErrorKind::TimedOut))),
         }
         let plan = world.plan_for(&seen);
-        world.report(&seen, &plan, &Default::default());
+        world.report(&seen, &plan, &Outcome::default());
         prop_assert_eq!(world.status.phase, Some(Phase::Verified), "{}", world.summary());
     }
 }

@@ -4,7 +4,7 @@ mod support;
 
 use insta::assert_snapshot;
 use sending_domain_operator::api::reason::Reason;
-use sending_domain_operator::api::v1alpha1::{AdoptionPolicy, ConflictPolicy, IdentityOrigin};
+use sending_domain_operator::api::v1alpha1::{AdoptionPolicy, ConflictPolicy, DmarcSpec, IdentityOrigin};
 use sending_domain_operator::dns::cloudflare::ZoneRecord;
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::observe::observation::{Fault, Observed};
@@ -23,7 +23,7 @@ fn with_identity() -> World {
 /// A domain that is verified and in which nothing is left to do.
 fn verified() -> World {
     let mut world = World::new(cloudflare());
-    world.to_the_end();
+    world.run_to_the_end();
     world
 }
 
@@ -94,7 +94,7 @@ fn a_second_record_of_ours_is_one_too_many() {
     let mut world = verified();
     world.records.push(ours("twin", "bounce.mail.example.com", txt("v=spf1 include:amazonses.com ~all")));
     assert_snapshot!(plan(&world), @"
-    write 1 record to the zone example.com
+    remove 1 record from the zone example.com
       - record twin
     ");
 }
@@ -170,7 +170,7 @@ fn a_foreign_alias_is_replaced_only_on_request() {
 #[test]
 fn an_existing_dmarc_policy_is_never_changed_or_doubled() {
     let mut world = verified();
-    world.spec.dmarc = Some(Default::default());
+    world.spec.dmarc = Some(DmarcSpec::default());
     assert_snapshot!(plan(&world), @"
     write 1 record to the zone example.com
       + _dmarc.mail.example.com TXT v=DMARC1; p=none
@@ -182,11 +182,11 @@ fn an_existing_dmarc_policy_is_never_changed_or_doubled() {
 #[test]
 fn a_dmarc_record_of_ours_goes_with_the_wish_for_it() {
     let mut world = verified();
-    world.spec.dmarc = Some(Default::default());
-    world.to_the_end();
+    world.spec.dmarc = Some(DmarcSpec::default());
+    world.run_to_the_end();
     world.spec.dmarc = None;
     assert_snapshot!(plan(&world), @"
-    write 1 record to the zone example.com
+    remove 1 record from the zone example.com
       - record new-6
     ");
 }
@@ -242,7 +242,7 @@ fn fresh_tokens_are_made_before_the_old_records_go() {
       + y2._domainkey.mail.example.com CNAME y2.dkim.amazonses.com
       + z2._domainkey.mail.example.com CNAME z2.dkim.amazonses.com
     --- next pass ---
-    write 3 records to the zone example.com
+    remove 3 records from the zone example.com
       - record new-1
       - record new-2
       - record new-3

@@ -4,6 +4,7 @@ mod support;
 
 use insta::assert_snapshot;
 use sending_domain_operator::api::reason::Reason;
+use sending_domain_operator::api::v1alpha1::SendingDomainStatus;
 use sending_domain_operator::dns::lookup::{Answer, LookupError, LookupErrorKind};
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::execute::Outcome;
@@ -22,7 +23,7 @@ fn waiting() -> World {
 
 fn verified() -> World {
     let mut world = World::new(cloudflare());
-    world.to_the_end();
+    world.run_to_the_end();
     world
 }
 
@@ -108,7 +109,7 @@ fn a_failed_domain_recovers() {
     world.after(73);
     world.pass();
     assert_eq!(format!("{:?}", world.status.phase), "Some(Failed)");
-    world.to_the_end();
+    world.run_to_the_end();
     assert_snapshot!(world.summary(), @r#"
     Some(Verified), records Some("5/5")
     Ready = True Verified: mail.example.com is verified: mail can be sent
@@ -125,7 +126,7 @@ fn a_verification_that_ses_loses_is_told_at_once() {
     let mut world = World::new(manual());
     world.settle();
     world.records = verified().records;
-    world.to_the_end();
+    world.run_to_the_end();
     world.records.clear();
     let identity = world.identity.as_mut().unwrap();
     identity.verification = Some(SesStatus::TemporaryFailure);
@@ -289,7 +290,7 @@ fn suspending_keeps_what_is_ready_and_ends_what_is_under_way() {
     DKIMVerified = False WaitingForDNS: SES verifies DKIM once its records are in DNS; see .status.records
     MailFromVerified = False WaitingForDNS: SES verifies MAIL FROM once its records are in DNS; see .status.records
     "#);
-    world.status = status::suspended(&Default::default(), 1, world.now);
+    world.status = status::suspended(&SendingDomainStatus::default(), 1, world.now);
     assert_snapshot!(world.summary(), @"
     None, records None
     Ready = False Suspended: Suspended before the first reconciliation; set spec.suspend to false to begin

@@ -115,7 +115,7 @@ pub fn merge(
             reason: verdict.reason.to_owned(),
             message: truncated(&verdict.message, MESSAGE_LIMIT),
             observed_generation: Some(generation),
-            last_transition_time: since.unwrap_or_else(|| Time(now)),
+            last_transition_time: since.unwrap_or(Time(now)),
         }
     });
     let foreign = old.iter().filter(|c| ConditionType::ALL.iter().all(|t| t.as_str() != c.type_)).cloned();

@@ -20,6 +20,7 @@ use crate::telemetry::metrics::Metrics;
 
 /// Settings from the flags.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Settings {
     /// `--owner-id`.
     pub owner: String,
@@ -65,8 +66,10 @@ pub struct Context {
     pub leadership: Option<Arc<Leadership>>,
 }
 
-/// The longest that one write outside may take. A lease must be good for that long before a write begins.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
+/// For how long a lease must be good before a write outside begins. A lease is renewed every two seconds and lasts
+/// fifteen, so one that has less left is not being renewed. Writes that outlast it are safe to meet those of the next
+/// leader: they are conditional on what was read, or refused.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(7);
 
 impl Context {
     /// True if this process may write to the outside.

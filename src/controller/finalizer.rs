@@ -40,13 +40,13 @@ pub async fn remove(api: &Api<SendingDomain>, object: &SendingDomain) -> Result<
 }
 
 async fn patch(api: &Api<SendingDomain>, object: &SendingDomain, change: Value) -> Result<SendingDomain, Error> {
-    let patch = guarded(object, change)?;
+    let patch = guarded(object, &change)?;
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     api.patch(&object.name_any(), &params, &Patch::Json::<()>(patch)).await.map_err(Error::of_write)
 }
 
 /// `change`, if the object is still the very one that was looked at.
-pub(super) fn guarded(object: &SendingDomain, change: Value) -> Result<json_patch::Patch, Error> {
+pub(super) fn guarded(object: &SendingDomain, change: &Value) -> Result<json_patch::Patch, Error> {
     let uid = object.uid().ok_or(Error::Incomplete("uid"))?;
     let version = object.resource_version().ok_or(Error::Incomplete("resourceVersion"))?;
     serde_json::from_value(json!([

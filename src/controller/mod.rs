@@ -116,6 +116,7 @@ async fn control(watch: Watch, scope: &Scope, context: Arc<Context>, stop: Cance
 }
 
 /// The annotations that the operator acts on; those of other tools must not wake it.
+#[allow(clippy::unnecessary_wraps, reason = "the form of a predicate")]
 fn our_annotations(object: &Guarded) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     for key in [RECONCILE_AT, RECREATE_AT, FORCE_RELEASE] {
@@ -152,6 +153,7 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
     result.map(|done| Action::requeue(done.next))
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the form that the controller asks for")]
 fn error_policy(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
     let attempts = context.memories.failed(object.uid().as_deref());
     let wait = error.retry(attempts);

@@ -10,15 +10,16 @@ use super::context::{Context, Remembered};
 use super::error::Error;
 use super::{claim, finalizer, teardown, write};
 use crate::api::condition::{ConditionType, is_true};
-use crate::api::v1alpha1::{SendingDomain, SendingDomainStatus};
+use crate::api::v1alpha1::{DnsProvider, SendingDomain, SendingDomainStatus};
 use crate::api::{RECONCILE_AT, RECREATE_AT, duration};
 use crate::execute::{self, Outcome, Ports};
 use crate::observe::observation::Claim;
 use crate::observe::{self, Sight, Sources, Viewpoint};
 use crate::ownership::Mark;
-use crate::plan::{self, Action, Plan, Subject};
+use crate::plan::{self, Action, Plan, Step, Subject};
 use crate::ses::client::{Account, Role};
-use crate::status::{self, Report, schedule};
+use crate::status::schedule::{self, Left};
+use crate::status::{self, Report};
 use crate::telemetry::metrics::ReconcileResult;
 
 /// How a pass ended.
@@ -40,14 +41,14 @@ pub async fn pass(object: &SendingDomain, context: &Context) -> Result<Done, Err
     let api: Api<SendingDomain> = Api::namespaced(context.kube.clone(), &namespace);
 
     let done = if object.metadata.deletion_timestamp.is_some() {
-        teardown::pass(&api, &object, &namespace, context, &mut remembered).await?
+        Box::pin(teardown::pass(&api, &object, &namespace, context, &mut remembered)).await?
     } else if object.spec.suspend {
         let old = object.status.clone().unwrap_or_default();
         let status = status::suspended(&old, generation(&object), now());
         write::status(&api, &object, &status, context, &mut remembered).await?;
         Done { next: context.settings.pace.verified, result: ReconcileResult::Success }
     } else {
-        live(&api, object, &namespace, context, &mut remembered).await?
+        Box::pin(live(&api, object, &namespace, context, &mut remembered)).await?
     };
     remembered.failures = 0;
     Ok(Done { next: schedule::jittered(done.next, rand::random()), ..done })
@@ -85,7 +86,7 @@ async fn live(
         verification: old.verification.as_ref(),
     };
 
-    let viewpoint = viewpoint(&object, namespace, &account, status::was_ready(&old), context, now);
+    let viewpoint = viewpoint(&object, namespace, &account, &mark, status::was_ready(&old), context, now);
     let claim = claim::claim(&object, &account, context).await?;
     let (sight, plan) = see_and_plan(&subject, &viewpoint, claim, context, remembered).await;
     debug!(plan = %plan, "planned");
@@ -108,10 +109,13 @@ async fn live(
     let new = status::compute(&old, &report);
     write::events(context, &object, &status::events::between(&old, &new, &outcome));
     write::status(api, &object, &new, context, remembered).await?;
-    let (attempts, pace) = (remembered.memory.attempts(), context.settings.pace);
-    let ready = status::was_ready(&new);
-    let next = schedule::next_look(ready, &plan, &sight.observation, &outcome, attempts, pace);
-    Ok(Done { next, result: result(&new) })
+    let left = Left {
+        ready: status::was_ready(&new),
+        reads_secret: matches!(object.spec.dns_provider(), DnsProvider::Cloudflare(_)),
+        busy: remembered.memory.busy(),
+        retry: remembered.memory.next_due(now),
+    };
+    Ok(Done { next: schedule::next_look(left, context.settings.pace), result: result(&new) })
 }
 
 fn result(status: &SendingDomainStatus) -> ReconcileResult {
@@ -155,22 +159,21 @@ pub(super) async fn carry_out(
     remembered: &mut Remembered,
     now: Timestamp,
 ) -> Outcome {
-    if actions.is_empty() || !context.may_write() {
-        return Outcome::default();
-    }
     let ports = Ports {
         ses: &context.ses,
         account,
         domain: &object.spec.domain,
         cloudflare: &context.cloudflare,
         token: sight.token.as_ref(),
+        may_write: &|| context.may_write(),
+        metrics: &context.metrics,
     };
     let outcome = execute::execute(actions, &ports, &mut remembered.memory, now).await;
     for (step, fault) in &outcome.faults {
         info!(?step, reason = fault.reason.as_str(), "a write failed: {}", fault.message);
     }
-    remembered.memory.passed(!outcome.faults.is_empty());
-    remembered.memory.writes_failed(&outcome.faults, sight.cause, now, context.settings.pace);
+    let done: Vec<Step> = outcome.done.iter().map(Action::step).collect();
+    remembered.memory.wrote(&done, &outcome.faults, sight.cause, now, context.settings.pace);
     outcome
 }
 
@@ -190,11 +193,21 @@ pub(super) fn viewpoint<'a>(
     object: &'a SendingDomain,
     namespace: &'a str,
     account: &'a Account,
+    mark: &'a Mark,
     ready: bool,
     context: &Context,
     now: Timestamp,
 ) -> Viewpoint<'a> {
-    Viewpoint { object, namespace, account, ready, generation: generation(object), pace: context.settings.pace, now }
+    Viewpoint {
+        object,
+        namespace,
+        account,
+        mark,
+        ready,
+        generation: generation(object),
+        pace: context.settings.pace,
+        now,
+    }
 }
 
 /// With whose credentials, and where, the identity of `object` is managed. The region of an identity that was made stays

@@ -17,8 +17,9 @@ use crate::observe::observation::Claim;
 use crate::ownership::Mark;
 use crate::plan::Subject;
 use crate::plan::teardown::{Patience, Release, Teardown, plan_teardown};
+use crate::status;
 use crate::status::events::Note;
-use crate::status::{self, schedule};
+use crate::status::schedule::{self, Left};
 use crate::telemetry::metrics::ReconcileResult;
 
 /// Takes away what was made for the object, then lets it go; answers when to go on.
@@ -87,7 +88,7 @@ async fn take_away(
         verification: None,
     };
     remembered.memory.begin_end();
-    let viewpoint = viewpoint(object, namespace, &account, false, context, now);
+    let viewpoint = viewpoint(object, namespace, &account, &mark, false, context, now);
     let sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, Claim::default()).await;
     let patience = Patience {
         deleted_at: object.metadata.deletion_timestamp.as_ref().map_or(now, |t| t.0),
@@ -120,11 +121,8 @@ async fn blocked(
         write::events(context, object, &[note]);
     }
     write::status(api, object, &new, context, remembered).await?;
-    Ok(waiting(context.settings.pace.pending.min(schedule::hold(
-        crate::error::ErrorClass::Transient { retry_after: None },
-        remembered.memory.attempts(),
-        context.settings.pace,
-    ))))
+    let retry = remembered.memory.next_due(now());
+    Ok(waiting(schedule::next_look(Left { retry, ..Left::default() }, context.settings.pace)))
 }
 
 async fn release(api: &Api<SendingDomain>, object: &SendingDomain, context: &Context) -> Result<Done, Error> {

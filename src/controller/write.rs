@@ -28,7 +28,7 @@ pub async fn status(
     if object.status.as_ref() == Some(status) {
         return Ok(());
     }
-    let patch = guarded(object, json!({ "op": "add", "path": "/status", "value": status }))?;
+    let patch = guarded(object, &json!({ "op": "add", "path": "/status", "value": status }))?;
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let written =
         api.patch_status(&object.name_any(), &params, &Patch::Json::<()>(patch)).await.map_err(Error::of_write)?;

@@ -5,31 +5,23 @@
 //! Pure.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::observation::{Fault, Standing, ZoneView};
+use super::holds::{Attempt, Holds};
+use super::observation::{Fault, Lookups, Question, Standing, ZoneView};
 use crate::api::v1alpha1::OnMxFailure;
 use crate::dns::cloudflare::{ApiToken, Change, ZoneRecord};
 use crate::plan::Step;
 use crate::ses::identity::{Identity, MailFrom, SesStatus};
-use crate::status::schedule::{Pace, hold};
+use crate::status::schedule::Pace;
 
 /// A value and when it was read.
 #[derive(Clone, Debug)]
 struct Read<T> {
     value: T,
     at: Timestamp,
-}
-
-/// A fault that stands until its time, or until what it depends on changes.
-#[derive(Clone, Debug)]
-struct Hold {
-    fault: Fault,
-    until: Timestamp,
-    cause: u64,
 }
 
 /// The memory of one object.
@@ -46,9 +38,10 @@ pub struct Memory {
     /// How often the zone was read while DNS did not show what is in it.
     zone_reads_unseen: u32,
     token: Option<ApiToken>,
-    writes: BTreeMap<Step, Hold>,
-    reads: BTreeMap<Step, Hold>,
-    attempts: u32,
+    lookups: Option<Read<Lookups>>,
+    holds: Holds,
+    /// How many passes in a row have written something.
+    busy: u32,
     reconcile_at: Option<String>,
     ending: bool,
 }
@@ -89,7 +82,7 @@ impl Memory {
             }
             _ => (read.at, pace.verified),
         };
-        elapsed(since, now) >= wait
+        is_over(wait, since, now)
     }
 
     /// Remembers a read of the identity.
@@ -138,7 +131,7 @@ impl Memory {
                 pace.pending.saturating_mul(10 << self.zone_reads_unseen.min(8)).min(pace.verified.max(pace.pending))
             }
         };
-        elapsed(read.at, now) >= wait
+        is_over(wait, read.at, now)
     }
 
     /// Remembers a read of the zone.
@@ -206,8 +199,8 @@ impl Memory {
     pub fn refresh(&mut self) {
         self.identity_is_stale = true;
         self.zone_is_stale = true;
-        self.writes.clear();
-        self.reads.clear();
+        self.lookups = None;
+        self.holds.clear();
     }
 
     /// Has everything read anew when the object is first seen deleted: only what carries our mark now is taken away.
@@ -221,60 +214,84 @@ impl Memory {
     /// Lets go of the zone, for a spec that does not use one.
     pub fn forget_zone(&mut self) {
         self.zone = None;
-        self.reads.remove(&Step::Records);
+        self.holds.succeeded(Attempt::Read(Step::Records));
+    }
+
+    /// The answers of DNS to these questions, if they need not be asked again yet: those of a Ready object are good for
+    /// the verified interval.
+    pub fn lookups(&self, questions: &[Question], ready: bool, now: Timestamp, pace: Pace) -> Option<&Lookups> {
+        let read = self.lookups.as_ref().filter(|read| ready && !is_over(pace.verified, read.at, now))?;
+        let same = read.value.len() == questions.len() && questions.iter().all(|q| read.value.contains_key(q));
+        same.then_some(&read.value)
+    }
+
+    /// Remembers the answers of DNS.
+    pub fn lookups_read(&mut self, lookups: Lookups, now: Timestamp) {
+        self.lookups = Some(Read { value: lookups, at: now });
     }
 
     /// The failed writes that are not due again. `cause` stands for what they depend on.
     pub fn standing(&self, cause: u64, now: Timestamp) -> Standing {
-        let of = |step: Step| standing(&self.writes, step, cause, now);
+        let of = |step: Step| self.holds.standing(Attempt::Write(step), cause, now);
         Standing { identity: of(Step::Identity), mail_from: of(Step::MailFrom), records: of(Step::Records) }
     }
 
     /// A failed read that is not due again.
     pub fn standing_read(&self, step: Step, cause: u64, now: Timestamp) -> Option<Fault> {
-        standing(&self.reads, step, cause, now)
+        self.holds.standing(Attempt::Read(step), cause, now)
     }
 
     /// Remembers a failed read.
     pub fn read_failed(&mut self, step: Step, fault: Fault, cause: u64, now: Timestamp, pace: Pace) {
-        let hold = self.hold(fault, cause, now, pace);
-        self.reads.insert(step, hold);
+        self.holds.failed(Attempt::Read(step), fault, cause, now, pace);
     }
 
     /// Forgets a failed read after one that succeeded.
     pub fn read_succeeded(&mut self, step: Step) {
-        self.reads.remove(&step);
+        self.holds.succeeded(Attempt::Read(step));
     }
 
-    /// Remembers the failed writes of a pass.
-    pub fn writes_failed(&mut self, faults: &[(Step, Fault)], cause: u64, now: Timestamp, pace: Pace) {
+    /// Remembers what came of the writes of a pass: the parts of the work that succeeded, and those that failed.
+    pub fn wrote(&mut self, done: &[Step], faults: &[(Step, Fault)], cause: u64, now: Timestamp, pace: Pace) {
+        self.busy = if done.is_empty() { 0 } else { self.busy.saturating_add(1) };
+        for step in done {
+            self.holds.succeeded(Attempt::Write(*step));
+        }
         for (step, fault) in faults {
-            let hold = self.hold(fault.clone(), cause, now, pace);
-            self.writes.insert(*step, hold);
+            self.holds.failed(Attempt::Write(*step), fault.clone(), cause, now, pace);
         }
     }
 
-    /// How many passes have failed in a row.
-    pub fn attempts(&self) -> u32 {
-        self.attempts
+    /// How many passes in a row have written something.
+    pub fn busy(&self) -> u32 {
+        self.busy
     }
 
-    /// Counts a pass.
-    pub fn passed(&mut self, failed: bool) {
-        self.attempts = if failed { self.attempts.saturating_add(1) } else { 0 };
-    }
-
-    fn hold(&self, fault: Fault, cause: u64, now: Timestamp, pace: Pace) -> Hold {
-        let wait = hold(fault.class, self.attempts, pace);
-        let until = now.checked_add(wait).unwrap_or(Timestamp::MAX);
-        Hold { fault, until, cause }
+    /// How long until the first fault is due again.
+    pub fn next_due(&self, now: Timestamp) -> Option<Duration> {
+        self.holds.next_due(now)
     }
 }
 
-fn standing(holds: &BTreeMap<Step, Hold>, step: Step, cause: u64, now: Timestamp) -> Option<Fault> {
-    holds.get(&step).filter(|h| h.cause == cause && now < h.until).map(|h| h.fault.clone())
+/// Passes come up to a tenth early, so that many objects do not wake together: whoever waits to the second is always
+/// just too early, and then reads in every second pass only.
+fn is_over(wait: Duration, since: Timestamp, now: Timestamp) -> bool {
+    elapsed(since, now) >= wait - wait / 10
 }
 
 fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_that_comes_a_tenth_early_still_reads() {
+        let (interval, last) = (Duration::from_mins(15), Timestamp::UNIX_EPOCH);
+        let after = |seconds| Timestamp::from_second(seconds).unwrap();
+        assert!(!is_over(interval, last, after(809)));
+        assert!(is_over(interval, last, after(810)));
+    }
 }

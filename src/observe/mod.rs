@@ -1,5 +1,6 @@
 //! Reads the world for one pass, and only what may have changed since the last. Never writes.
 
+pub mod holds;
 pub mod memory;
 pub mod observation;
 pub mod secret;
@@ -12,15 +13,17 @@ use futures::stream::{self, StreamExt};
 use k8s_openapi::jiff::Timestamp;
 
 use self::memory::Memory;
-use self::observation::{Claim, Fault, Lookups, Observation, Observed, ZoneView};
+use self::observation::{Claim, Fault, Lookups, Observation, Observed, Question, ZoneView};
 use self::zone::Zones;
 use crate::api::v1alpha1::{
-    CloudflareSpec, ConflictPolicy, DnsProvider, RecordState, SecretKeyRef, SendingDomain, SendingDomainSpec,
+    CloudflareSpec, ConflictPolicy, DnsProvider, RecordPurpose, RecordState, SecretKeyRef, SendingDomain,
+    SendingDomainSpec,
 };
 use crate::dns::cloudflare::{self, ApiToken};
 use crate::dns::judge;
 use crate::dns::lookup::Resolver;
-use crate::dns::record::{DnsName, RecordType, WantedRecord};
+use crate::dns::record::{DnsName, WantedRecord};
+use crate::ownership::{Mark, Ownership};
 use crate::plan::{Step, claims, desired};
 use crate::ses;
 use crate::ses::client::Account;
@@ -48,6 +51,8 @@ pub struct Viewpoint<'a> {
     pub namespace: &'a str,
     /// Whose identity.
     pub account: &'a Account,
+    /// The mark of the object: what is not marked with it is nobody's business here.
+    pub mark: &'a Mark,
     /// True if the object is Ready.
     pub ready: bool,
     /// The generation of the spec: a new one has failed writes tried again.
@@ -99,22 +104,16 @@ pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut M
         return Sight { observation: nothing_seen(claim), token: None, cause: 0 };
     }
     let identity = observe_identity(from, sources, memory).await;
-    let has_tokens =
-        identity.known().and_then(Option::as_ref).is_some_and(|i| i.dkim.tokens.len() == ses::identity::DKIM_TOKENS);
+    // Nothing is asked on behalf of an identity of somebody else.
+    let ours = identity
+        .known()
+        .and_then(Option::as_ref)
+        .filter(|identity| matches!(from.mark.ownership(&identity.tags), Ownership::Ours(_)));
+    let has_tokens = ours.is_some_and(|identity| identity.dkim.tokens.len() == ses::identity::DKIM_TOKENS);
     let (token, zone, cause) = observe_zone(from, sources, memory, has_tokens).await;
-    let lookups = match (&identity, sources.resolver) {
-        (Observed::Known(Some(identity)), Some(resolver)) if !from.deleted() => {
-            let wanted = desired::wanted_records(from.spec(), identity, &from.account.region);
-            let lookups = look_up(resolver, &wanted).await;
-            note_lookups(&wanted, &lookups, memory, from.now);
-            lookups
-        }
-        // Nobody looks, so nothing keeps SES from finding the records.
-        (Observed::Known(Some(_)), None) => {
-            memory.looked_up(has_tokens, false, from.now);
-            Lookups::new()
-        }
-        _ => Lookups::new(),
+    let lookups = match ours {
+        Some(identity) if !from.deleted() => observe_dns(from, sources, memory, identity).await,
+        Some(_) | None => Lookups::new(),
     };
     let observation = Observation {
         identity,
@@ -219,11 +218,40 @@ async fn read_token(
     }
 }
 
+async fn observe_dns(
+    from: &Viewpoint<'_>,
+    sources: &Sources<'_>,
+    memory: &mut Memory,
+    identity: &ses::identity::Identity,
+) -> Lookups {
+    let wanted = desired::wanted_records(from.spec(), identity, &from.account.region);
+    let Some(resolver) = sources.resolver else {
+        // Nobody looks, so nothing keeps SES from finding the records.
+        memory.looked_up(is_complete(&wanted), false, from.now);
+        return Lookups::new();
+    };
+    let questions: Vec<Question> = wanted.iter().map(|w| (w.name.clone(), w.data.record_type())).collect();
+    if let Some(lookups) = memory.lookups(&questions, from.ready, from.now, from.pace) {
+        return lookups.clone();
+    }
+    let lookups = look_up(resolver, questions).await;
+    let wrong =
+        |w: &WantedRecord| matches!(judge::judge(w, &lookups).state, RecordState::Missing | RecordState::Incorrect);
+    let lost = wanted.iter().filter(|w| w.required).any(wrong);
+    memory.looked_up(is_complete(&wanted) && !lost, lost, from.now);
+    memory.lookups_read(lookups.clone(), from.now);
+    lookups
+}
+
+/// True if the DKIM records are among the wanted ones: they are left out until SES has handed out its tokens.
+fn is_complete(wanted: &[WantedRecord]) -> bool {
+    wanted.iter().filter(|w| w.purpose == RecordPurpose::Dkim).count() == ses::identity::DKIM_TOKENS
+}
+
 /// How many questions of one object are under way at once.
 const QUESTIONS: usize = 8;
 
-async fn look_up(resolver: &Resolver, wanted: &[WantedRecord]) -> Lookups {
-    let questions: Vec<(DnsName, RecordType)> = wanted.iter().map(|w| (w.name.clone(), w.data.record_type())).collect();
+async fn look_up(resolver: &Resolver, questions: Vec<Question>) -> Lookups {
     stream::iter(questions)
         .map(|(name, record_type)| async move {
             let answer = resolver.ask(&name, record_type).await;
@@ -232,14 +260,6 @@ async fn look_up(resolver: &Resolver, wanted: &[WantedRecord]) -> Lookups {
         .buffer_unordered(QUESTIONS)
         .collect()
         .await
-}
-
-fn note_lookups(wanted: &[WantedRecord], lookups: &Lookups, memory: &mut Memory, now: Timestamp) {
-    let complete = wanted.iter().filter(|w| w.required).count() > ses::identity::DKIM_TOKENS;
-    let wrong =
-        |w: &WantedRecord| matches!(judge::judge(w, lookups).state, RecordState::Missing | RecordState::Incorrect);
-    let lost = wanted.iter().filter(|w| w.required).any(wrong);
-    memory.looked_up(complete && !lost, lost, now);
 }
 
 fn hash(value: &impl Hash) -> u64 {

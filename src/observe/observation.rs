@@ -61,8 +61,11 @@ pub struct ZoneView {
     pub records: Vec<ZoneRecord>,
 }
 
+/// A question to DNS.
+pub type Question = (DnsName, RecordType);
+
 /// What was asked of DNS, and the answers.
-pub type Lookups = BTreeMap<(DnsName, RecordType), Lookup>;
+pub type Lookups = BTreeMap<Question, Lookup>;
 
 /// Whether the object may have its domain, as far as the cluster tells: who else wants it, and what the administrators
 /// allow.

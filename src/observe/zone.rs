@@ -41,15 +41,22 @@ impl Zones {
             Some(id) => by_id(client, token, id, domain).await?,
             None => self.find(client, token, domain, fresh).await?,
         };
-        let records = match client.records(token, &zone.id, domain).await {
-            Ok(records) => records,
-            Err(error) => {
-                // The zone may be gone, or the token may have lost it: list anew next time.
-                self.forget(token);
-                return Err(read_fault(&error, domain));
-            }
+        let error = match client.records(token, &zone.id, domain).await {
+            Ok(records) => return Ok(ZoneView { zone, records }),
+            Err(error) => error,
         };
-        Ok(ZoneView { zone, records })
+        self.forget(token);
+        // Cloudflare says of a zone that is gone what it says of one that the token may not edit. A new list tells them
+        // apart, and finds the zone where it was set up again.
+        if spec.zone_id.is_none() && may_be_gone(error.kind) {
+            let listed = self.find(client, token, domain, fresh).await?;
+            if listed.id != zone.id {
+                let records =
+                    client.records(token, &listed.id, domain).await.map_err(|error| read_fault(&error, domain))?;
+                return Ok(ZoneView { zone: listed, records });
+            }
+        }
+        Err(read_fault(&error, domain))
     }
 
     /// Has the zones of `token` listed anew.
@@ -81,6 +88,10 @@ impl Zones {
         let (_, zones) = list.insert((Instant::now(), zones));
         picked(zones, domain)
     }
+}
+
+fn may_be_gone(kind: Kind) -> bool {
+    matches!(kind, Kind::PermissionDenied | Kind::ZoneNotAccessible | Kind::NotFound)
 }
 
 async fn by_id(client: &Client, token: &ApiToken, id: &str, domain: &DnsName) -> Result<Zone, Fault> {

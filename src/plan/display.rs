@@ -34,6 +34,9 @@ impl fmt::Display for Action {
             Self::DeleteIdentity => write!(f, "delete the SES identity"),
             Self::WriteRecords { zone_name, changes, .. } => {
                 let records = if changes.len() == 1 { "record" } else { "records" };
+                if changes.iter().all(|c| matches!(c, Change::Delete { .. })) {
+                    return write!(f, "remove {} {records} from the zone {zone_name}", changes.len());
+                }
                 write!(f, "write {} {records} to the zone {zone_name}", changes.len())
             }
         }

@@ -105,7 +105,7 @@ fn write_ours(wanted: &WantedRecord, ours: &[&ZoneRecord], mark: &Mark) -> Step 
     match (right, keep.and_then(|i| ours.get(i))) {
         (Some(_), _) => {}
         (None, Some(record)) => {
-            changes.push(Change::Update { id: record.id.clone(), record: new_record(wanted, mark) })
+            changes.push(Change::Update { id: record.id.clone(), record: new_record(wanted, mark) });
         }
         (None, None) => changes.push(Change::Create(new_record(wanted, mark))),
     }

@@ -3,21 +3,25 @@
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sesv2::Client as Sdk;
+use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::get_email_identity::GetEmailIdentityOutput;
 use aws_sdk_sesv2::types::{
-    BehaviorOnMxFailure, DkimAttributes, DkimSigningAttributes, DkimSigningKeyLength, MailFromAttributes, Tag,
+    BehaviorOnMxFailure, DkimAttributes, DkimSigningAttributes, DkimSigningAttributesOrigin, DkimSigningKeyLength,
+    MailFromAttributes, Tag,
 };
 
 use super::budget::Budget;
 use super::error::{Error, Kind};
 use super::identity::{Dkim, Identity, MailFrom, SesStatus};
 use crate::api::v1alpha1::{DkimKeyLength, OnMxFailure};
+use crate::telemetry::metrics::{Metrics, Upstream};
 
 /// With whose credentials, and where, an identity is managed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,7 +70,8 @@ pub struct NewIdentity {
 pub struct Client {
     base: SdkConfig,
     per_second: NonZeroU32,
-    clients: Mutex<HashMap<Account, aws_sdk_sesv2::Client>>,
+    metrics: Metrics,
+    clients: Mutex<HashMap<Account, Sdk>>,
     budgets: Mutex<HashMap<String, Arc<Budget>>>,
 }
 
@@ -77,7 +82,7 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Client {
     /// Loads credentials and endpoints the way every AWS tool does. Each account and region gets `per_second` requests.
-    pub async fn load(per_second: NonZeroU32) -> Self {
+    pub async fn load(per_second: NonZeroU32, metrics: Metrics) -> Self {
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(OPERATION_TIMEOUT)
@@ -88,38 +93,36 @@ impl Client {
             .timeout_config(timeouts)
             .load()
             .await;
-        Self { base, per_second, clients: Mutex::default(), budgets: Mutex::default() }
+        Self { base, per_second, metrics, clients: Mutex::default(), budgets: Mutex::default() }
     }
 
     /// The identity `name`, or `None` if SES does not have it.
     pub async fn get(&self, account: &Account, name: &str) -> Result<Option<Identity>, Error> {
-        let client = self.ready(account, "GetEmailIdentity").await?;
-        let answer = client.get_email_identity().email_identity(name).send().await;
-        match answer {
+        let send = |client: Sdk| client.get_email_identity().email_identity(name).send();
+        match self.call(account, "GetEmailIdentity", send).await {
             Ok(output) => Ok(Some(identity(&output))),
-            Err(e) => match Error::from_sdk("GetEmailIdentity", &e) {
-                Error { kind: Kind::NotFound, .. } => Ok(None),
-                other => Err(other),
-            },
+            Err(Error { kind: Kind::NotFound, .. }) => Ok(None),
+            Err(other) => Err(other),
         }
     }
 
     /// Creates the identity with Easy DKIM. The answer holds what SES answers: the tokens, as a rule, and no verification
     /// status.
     pub async fn create(&self, account: &Account, name: &str, new: &NewIdentity) -> Result<Identity, Error> {
-        let client = self.ready(account, "CreateEmailIdentity").await?;
         let signing = new
             .key_length
             .map(|length| DkimSigningAttributes::builder().next_signing_key_length(sdk_key_length(length)).build());
-        let output = client
-            .create_email_identity()
-            .email_identity(name)
-            .set_tags(Some(new.tags.iter().map(|(key, value)| tag(key, value)).collect::<Result<_, _>>()?))
-            .set_configuration_set_name(new.configuration_set.clone())
-            .set_dkim_signing_attributes(signing)
-            .send()
-            .await
-            .map_err(|e| Error::from_sdk("CreateEmailIdentity", &e))?;
+        let tags = sdk_tags(&new.tags)?;
+        let send = |client: Sdk| {
+            client
+                .create_email_identity()
+                .email_identity(name)
+                .set_tags(Some(tags))
+                .set_configuration_set_name(new.configuration_set.clone())
+                .set_dkim_signing_attributes(signing)
+                .send()
+        };
+        let output = self.call(account, "CreateEmailIdentity", send).await?;
         Ok(Identity {
             verification: None,
             verified_for_sending: output.verified_for_sending_status(),
@@ -139,87 +142,81 @@ impl Client {
         domain: &str,
         on_mx_failure: OnMxFailure,
     ) -> Result<(), Error> {
-        let client = self.ready(account, "PutEmailIdentityMailFromAttributes").await?;
         let behavior = match on_mx_failure {
             OnMxFailure::UseDefaultValue => BehaviorOnMxFailure::UseDefaultValue,
             OnMxFailure::RejectMessage => BehaviorOnMxFailure::RejectMessage,
         };
-        client
-            .put_email_identity_mail_from_attributes()
-            .email_identity(name)
-            .mail_from_domain(domain)
-            .behavior_on_mx_failure(behavior)
-            .send()
-            .await
-            .map_err(|e| Error::from_sdk("PutEmailIdentityMailFromAttributes", &e))?;
-        Ok(())
+        let send = |client: Sdk| {
+            let put = client.put_email_identity_mail_from_attributes();
+            put.email_identity(name).mail_from_domain(domain).behavior_on_mx_failure(behavior).send()
+        };
+        self.call(account, "PutEmailIdentityMailFromAttributes", send).await.map(drop)
     }
 
     /// Adds `tags` to the identity, or gives them new values.
     pub async fn add_tags(&self, account: &Account, name: &str, tags: &BTreeMap<String, String>) -> Result<(), Error> {
         let arn = self.arn(account, name).await?;
-        let client = self.ready(account, "TagResource").await?;
-        client
-            .tag_resource()
-            .resource_arn(arn)
-            .set_tags(Some(tags.iter().map(|(key, value)| tag(key, value)).collect::<Result<_, _>>()?))
-            .send()
-            .await
-            .map_err(|e| Error::from_sdk("TagResource", &e))?;
-        Ok(())
+        let tags = sdk_tags(tags)?;
+        let send = |client: Sdk| client.tag_resource().resource_arn(arn).set_tags(Some(tags)).send();
+        self.call(account, "TagResource", send).await.map(drop)
     }
 
     /// Switches DKIM signing on.
     pub async fn enable_signing(&self, account: &Account, name: &str) -> Result<(), Error> {
-        let client = self.ready(account, "PutEmailIdentityDkimAttributes").await?;
-        client
-            .put_email_identity_dkim_attributes()
-            .email_identity(name)
-            .signing_enabled(true)
-            .send()
-            .await
-            .map_err(|e| Error::from_sdk("PutEmailIdentityDkimAttributes", &e))?;
-        Ok(())
+        let send =
+            |client: Sdk| client.put_email_identity_dkim_attributes().email_identity(name).signing_enabled(true).send();
+        self.call(account, "PutEmailIdentityDkimAttributes", send).await.map(drop)
     }
 
     /// Starts SES's search for the DKIM records again, with the same keys.
     pub async fn restart_dkim(&self, account: &Account, name: &str) -> Result<(), Error> {
-        let client = self.ready(account, "PutEmailIdentityDkimSigningAttributes").await?;
-        client
-            .put_email_identity_dkim_signing_attributes()
-            .email_identity(name)
-            .signing_attributes_origin(aws_sdk_sesv2::types::DkimSigningAttributesOrigin::AwsSes)
-            .send()
-            .await
-            .map_err(|e| Error::from_sdk("PutEmailIdentityDkimSigningAttributes", &e))?;
-        Ok(())
+        let send = |client: Sdk| {
+            let put = client.put_email_identity_dkim_signing_attributes().email_identity(name);
+            put.signing_attributes_origin(DkimSigningAttributesOrigin::AwsSes).send()
+        };
+        self.call(account, "PutEmailIdentityDkimSigningAttributes", send).await.map(drop)
     }
 
     /// Deletes the identity. One that is gone already counts as deleted.
     pub async fn delete(&self, account: &Account, name: &str) -> Result<(), Error> {
-        let client = self.ready(account, "DeleteEmailIdentity").await?;
-        match client.delete_email_identity().email_identity(name).send().await {
-            Ok(_) => Ok(()),
-            Err(e) => match Error::from_sdk("DeleteEmailIdentity", &e) {
-                Error { kind: Kind::NotFound, .. } => Ok(()),
-                other => Err(other),
-            },
+        let send = |client: Sdk| client.delete_email_identity().email_identity(name).send();
+        match self.call(account, "DeleteEmailIdentity", send).await {
+            Ok(_) | Err(Error { kind: Kind::NotFound, .. }) => Ok(()),
+            Err(other) => Err(other),
         }
     }
 
-    /// The client of `account`, once the budget allows one request.
-    async fn ready(&self, account: &Account, operation: &'static str) -> Result<aws_sdk_sesv2::Client, Error> {
+    /// Makes one call, once the budget allows it, and counts what came of it.
+    async fn call<T, E, F>(
+        &self,
+        account: &Account,
+        operation: &'static str,
+        send: impl FnOnce(Sdk) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, SdkError<E>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
         let budget = {
             let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
             budgets.entry(account.principal()).or_insert_with(|| Arc::new(Budget::new(self.per_second))).clone()
         };
         budget.take().await.map_err(|wait| Error::no_budget(operation, wait))?;
+        let client = self.client(account).await;
+        let began = Instant::now();
+        let answer = send(client).await.map_err(|error| Error::from_sdk(operation, &error));
+        let outcome = answer.as_ref().map_or_else(|error| error.kind.label(), |_| "ok");
+        self.metrics.upstream(Upstream::Ses, operation, outcome, began.elapsed());
+        answer
+    }
+
+    async fn client(&self, account: &Account) -> Sdk {
         if let Some(client) = self.clients.lock().unwrap_or_else(PoisonError::into_inner).get(account) {
-            return Ok(client.clone());
+            return client.clone();
         }
-        let client = aws_sdk_sesv2::Client::new(&self.config(account).await);
+        let client = Sdk::new(&self.config(account).await);
         self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(account.clone(), client.clone());
-        Ok(client)
+        client
     }
 
     /// The ARN of an identity. Its account is that of the credentials, which STS tells without any permission.
@@ -249,16 +246,10 @@ impl Client {
     }
 }
 
-fn tag(key: &str, value: &str) -> Result<Tag, Error> {
+fn sdk_tags(tags: &BTreeMap<String, String>) -> Result<Vec<Tag>, Error> {
+    let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
     // Both parts are set, which is all that the builder checks.
-    Tag::builder().key(key).value(value).build().map_err(|e| Error {
-        kind: Kind::Rejected,
-        operation: "CreateEmailIdentity",
-        code: None,
-        detail: Some(e.to_string()),
-        request_id: None,
-        retry_after: None,
-    })
+    tags.iter().map(tag).collect::<Result<_, _>>().map_err(|e| Error::rejected("TagResource", e.to_string()))
 }
 
 fn sdk_key_length(length: DkimKeyLength) -> DkimSigningKeyLength {

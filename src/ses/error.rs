@@ -36,6 +36,24 @@ pub enum Kind {
     Unavailable,
 }
 
+impl Kind {
+    /// A bounded label for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::AlreadyExists => "already_exists",
+            Self::AccessDenied => "access_denied",
+            Self::NoCredentials => "no_credentials",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::Throttled => "throttled",
+            Self::NoBudget => "no_budget",
+            Self::Rejected => "rejected",
+            Self::Conflict => "conflict",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
 /// A failed call to AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
@@ -47,7 +65,8 @@ pub struct Error {
     pub code: Option<String>,
     /// AWS's message, shown for refused requests only, where it names the fault.
     pub detail: Option<String>,
-    /// AWS's request id, for its support.
+    /// AWS's request id, for its support. In the log only: it is another in every answer, and the message becomes a
+    /// condition's, where the same fault must read the same.
     pub request_id: Option<String>,
     /// How long to wait, if somebody said.
     pub retry_after: Option<Duration>,
@@ -60,6 +79,12 @@ impl Error {
     pub fn no_budget(operation: &'static str, retry_after: Duration) -> Self {
         let retry_after = Some(retry_after);
         Self { kind: Kind::NoBudget, operation, code: None, detail: None, request_id: None, retry_after }
+    }
+
+    /// A request that is not even sent.
+    pub fn rejected(operation: &'static str, detail: String) -> Self {
+        let detail = Some(detail);
+        Self { kind: Kind::Rejected, operation, code: None, detail, request_id: None, retry_after: None }
     }
 
     /// Reads what the SDK answers.
@@ -75,11 +100,15 @@ impl Error {
             .and_then(|r| r.headers().get("x-amz-retry-after"))
             .and_then(|ms| ms.parse().ok())
             .map(Duration::from_millis);
+        let request_id = error.request_id().map(|id| printable(id, 64));
+        if kind != Kind::NotFound {
+            tracing::info!(operation, code, request_id, "SES refused or did not answer");
+        }
         Self {
             kind,
             operation,
             detail: error.message().map(|m| printable(m, 300)),
-            request_id: error.request_id().map(str::to_owned),
+            request_id,
             code,
             retry_after,
         }
@@ -131,21 +160,18 @@ impl fmt::Display for Error {
             Kind::Throttled => write!(f, "SES throttles requests ({operation}); it is tried again")?,
             Kind::NoBudget => write!(f, "Waiting for a free request to SES ({operation}); others are served first")?,
             Kind::Conflict => {
-                write!(f, "SES was busy with another change of the identity ({operation}); it is tried again")?
+                write!(f, "SES was busy with another change of the identity ({operation}); it is tried again")?;
             }
             Kind::Rejected => {
                 let detail = self.detail.as_deref().unwrap_or("no message");
                 write!(f, "SES refuses {operation}: {detail}")?;
             }
             Kind::Unavailable => {
-                write!(f, "SES cannot be reached or does not answer properly ({operation}); it is tried again")?
+                write!(f, "SES cannot be reached or does not answer properly ({operation}); it is tried again")?;
             }
         }
         if let Some(code) = &self.code {
             write!(f, " [{}]", printable(code, 64))?;
-        }
-        if let (Kind::Unavailable | Kind::Rejected, Some(id)) = (self.kind, &self.request_id) {
-            write!(f, " (request id {})", printable(id, 64))?;
         }
         Ok(())
     }

@@ -58,9 +58,13 @@ pub fn judge(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &R
         Reason::Verified,
     ));
     if failed {
-        checks.iter_mut().for_each(|(_, check, _)| give_up_waiting(check, status));
+        for (_, check, _) in &mut checks {
+            give_up_waiting(check, status);
+        }
     } else if is_lost(status, report) {
-        checks.iter_mut().for_each(|(_, check, _)| tell_loss(check));
+        for (_, check, _) in &mut checks {
+            tell_loss(check);
+        }
     }
 
     let needed = |t: &ConditionType| matches!(t, IdentityReady | DkimVerified | MailFromVerified);

@@ -3,9 +3,6 @@
 use std::time::Duration;
 
 use crate::error::ErrorClass;
-use crate::execute::Outcome;
-use crate::observe::observation::Observation;
-use crate::plan::Plan;
 
 /// The pace of looking, from the flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,25 +35,35 @@ pub fn hold(class: ErrorClass, attempt: u32, pace: Pace) -> Duration {
     }
 }
 
-/// How long until the next pass, when nothing wakes the object before.
-pub fn next_look(
-    ready: bool,
-    plan: &Plan,
-    seen: &Observation,
-    outcome: &Outcome,
-    attempt: u32,
-    pace: Pace,
-) -> Duration {
-    if !outcome.done.is_empty() && outcome.faults.is_empty() {
-        // What was done is observed at once: the next step may follow from it.
-        return Duration::ZERO;
-    }
-    let usual = if ready { pace.verified } else { pace.pending };
-    let faults = outcome.faults.iter().map(|(_, fault)| fault).chain(seen.identity.fault()).chain(seen.zone.fault());
-    let retry = faults.map(|fault| hold(fault.class, attempt, pace)).min();
-    let busy = (!plan.actions.is_empty() && !outcome.dry_run).then_some(pace.pending);
-    [Some(usual), retry.map(|r| r.min(usual.max(BACKOFF_LIMIT))), busy].into_iter().flatten().min().unwrap_or(usual)
+/// What a pass leaves to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Left {
+    /// The object is Ready.
+    pub ready: bool,
+    /// Its Secret can change at any time, and is read in each pass.
+    pub reads_secret: bool,
+    /// How many passes in a row have written something.
+    pub busy: u32,
+    /// How long until something that failed is due again.
+    pub retry: Option<Duration>,
 }
+
+/// So many passes may write one after the other before somebody else is taken to undo what they write.
+const BUSY_LIMIT: u32 = 6;
+
+/// How long until the next pass, when nothing wakes the object before.
+pub fn next_look(left: Left, pace: Pace) -> Duration {
+    let usual = if left.ready && !left.reads_secret { pace.verified } else { pace.pending.min(pace.verified) };
+    match left.busy {
+        0 => left.retry.map_or(usual, |retry| retry.max(SHORTEST).min(usual)),
+        // What was done is observed at once: the next step may follow from it.
+        1..=BUSY_LIMIT => Duration::ZERO,
+        _ => usual,
+    }
+}
+
+/// The shortest wait for something that failed.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 /// `wait` spread by up to a tenth, so that many objects do not wake together; `chance` is between 0 and 1.
 pub fn jittered(wait: Duration, chance: f64) -> Duration {
@@ -78,8 +85,27 @@ mod tests {
 
     #[test]
     fn a_wait_that_was_asked_for_is_kept() {
-        let class = ErrorClass::Transient { retry_after: Some(Duration::from_secs(600)) };
+        let class = ErrorClass::Transient { retry_after: Some(Duration::from_mins(10)) };
         assert_eq!(hold(class, 0, PACE).as_secs(), 600);
+    }
+
+    #[test]
+    fn what_was_written_is_looked_at_at_once_but_not_for_ever() {
+        let after = |busy| next_look(Left { busy, ..Left::default() }, PACE).as_secs();
+        assert_eq!([after(0), after(1), after(6), after(7)], [30, 0, 0, 30]);
+    }
+
+    #[test]
+    fn a_ready_object_is_looked_at_rarely_unless_its_secret_can_change() {
+        let after = |reads_secret| next_look(Left { ready: true, reads_secret, ..Left::default() }, PACE).as_secs();
+        assert_eq!([after(false), after(true)], [900, 30]);
+    }
+
+    #[test]
+    fn a_failure_is_tried_again_when_it_is_due_but_not_in_a_hurry() {
+        let after =
+            |retry| next_look(Left { retry: Some(Duration::from_secs(retry)), ..Left::default() }, PACE).as_secs();
+        assert_eq!([after(0), after(4), after(300)], [1, 4, 30]);
     }
 
     #[test]

@@ -282,14 +282,15 @@ async fn a_server_without_tls_is_unavailable() {
 }
 
 #[tokio::test]
-async fn the_ray_id_is_kept_for_support() {
+async fn the_ray_id_is_kept_for_support_and_not_in_the_message() {
     let ray = |_: &_| answer(403, &[("cf-ray", "8f3c2a-FRA")], refusal(10000, "Authentication error"));
     let error = fail(&Server::start(ray).await.client(), Operation::WriteRecords).await;
     assert_eq!(
         error.to_string(),
         "Failed to create record: the token needs the permission DNS:Edit for the zone (writing records, HTTP 403, \
-         code 10000, ray 8f3c2a-FRA)"
+         code 10000)"
     );
+    assert_eq!(error.ray_id.as_deref(), Some("8f3c2a-FRA"));
     let ray = |_: &_| answer(200, &[("cf-ray", "8f3c2a-FRA")], success("null"));
     let error = fail(&Server::start(ray).await.client(), Operation::ListZones).await;
     assert_eq!(error.ray_id.as_deref(), Some("8f3c2a-FRA"));

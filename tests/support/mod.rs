@@ -2,6 +2,7 @@
 //! the test. It executes plans the way the real parts do.
 
 #![allow(dead_code, reason = "each test binary uses its own part of the model")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends at the first surprise")]
 
 use std::collections::BTreeMap;
 
@@ -313,7 +314,7 @@ impl World {
     }
 
     /// All passes and looks of SES until nothing changes.
-    pub fn to_the_end(&mut self) {
+    pub fn run_to_the_end(&mut self) {
         for _ in 0..4 {
             self.settle();
             self.ses_looks();

@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::Result;
-use crate::steps::Stage;
+use crate::steps::{Stage, ended};
 use crate::story::{CLOUDFLARE, CLOUDFLARE_ZONE};
 
 /// SES looks every minute of its own clock; this makes that two seconds.
 const SES_CLOCK_RATE: f64 = 30.0;
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// Says what is up, where, and how it ends.
 pub fn explain(stage: &Stage<'_>) -> Result<()> {
@@ -17,6 +19,19 @@ pub fn explain(stage: &Stage<'_>) -> Result<()> {
     let text = instructions(stage);
     stage.screen.output(&text)?;
     Ok(())
+}
+
+/// Does for the operator what a kubelet would: starts it again whenever it ends. Does not end by itself.
+pub async fn attend(stage: &mut Stage<'_>) -> Result<()> {
+    loop {
+        ended(stage.operator).await;
+        stage
+            .screen
+            .note("the operator has ended; it is started again, as a kubelet would")?;
+        stage.operator.restart().await?;
+        // One that cannot start must not be started without a pause.
+        tokio::time::sleep(RESTART_PAUSE).await;
+    }
 }
 
 fn instructions(stage: &Stage<'_>) -> String {
@@ -49,6 +64,10 @@ Or at SES (its clock runs {SES_CLOCK_RATE} times as fast as yours; GET $SES list
   curl -X DELETE $SES/identities/mail.example.com
   curl $SES/clock -d '{{"advanceSeconds": 259200}}' -H 'content-type: application/json'   # 72 hours
 
+Or to the operator, which is started again as a kubelet would:
+
+  kill {pid}            # or kill -9; what it remembers is only a cache
+
 Or in Kubernetes:
 
   kubectl delete secret cloudflare
@@ -59,6 +78,7 @@ DNS answers at {dns}: dig @127.0.0.1 -p {port} MX bounce.mail.example.com
 
 "#,
         token = stage.world.token(),
+        pid = stage.operator.pid(),
         dns = stage.world.dns_server().addr(),
         port = stage.world.dns_server().addr().port(),
     );

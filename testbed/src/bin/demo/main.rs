@@ -131,7 +131,7 @@ impl Demo {
         self.finished = true;
         if args.keep {
             keep::explain(&stage)?;
-            stage.until_operator_ends().await?;
+            keep::attend(&mut stage).await?;
         }
         Ok(())
     }

@@ -81,15 +81,10 @@ impl<'a> Stage<'a> {
             never = clock => never,
         }
     }
-
-    /// Waits for the end of the operator, which is nobody's wish.
-    pub async fn until_operator_ends(&mut self) -> Result<()> {
-        ended(self.operator).await;
-        Err(DemoError::OperatorEnded(tail(self.operator)))
-    }
 }
 
-async fn ended(operator: &mut Operator) {
+/// Waits until the operator does not run any more.
+pub async fn ended(operator: &mut Operator) {
     while operator.is_running() {
         tokio::time::sleep(WATCH).await;
     }

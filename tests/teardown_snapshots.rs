@@ -1,0 +1,140 @@
+//! What is taken away with a deleted object, and when it may go.
+
+mod support;
+
+use insta::assert_snapshot;
+use k8s_openapi::jiff::SignedDuration;
+use sending_domain_operator::api::reason::Reason;
+use sending_domain_operator::api::v1alpha1::{DeletionPolicy, IdentityOrigin};
+use sending_domain_operator::error::ErrorClass;
+use sending_domain_operator::observe::observation::{Fault, Observation, Observed};
+use sending_domain_operator::ownership::Mark;
+use sending_domain_operator::plan::Subject;
+use sending_domain_operator::plan::teardown::{Patience, Release, plan_teardown};
+use support::{World, cloudflare, mark, record, txt};
+
+fn verified() -> World {
+    let mut world = World::new(cloudflare());
+    world.run_to_the_end();
+    world
+}
+
+/// Plans the end of `world`, deleted `minutes` ago, seen as `change` leaves it.
+fn end(world: &World, minutes: i64, forced: bool, change: impl FnOnce(&mut Observation)) -> String {
+    let mut seen = world.observe();
+    change(&mut seen);
+    let mark = mark();
+    let subject = Subject {
+        spec: &world.spec,
+        region: support::REGION,
+        mark: &mark,
+        adopter: "",
+        allow_adoption: false,
+        recreate_at: None,
+        reconcile_requested: false,
+        verification: None,
+    };
+    let deleted_at = world.now - SignedDuration::from_mins(minutes);
+    let patience = Patience { deleted_at, grace: SignedDuration::from_mins(10), forced };
+    let teardown = plan_teardown(&subject, &world.status, &seen, patience, world.now);
+    let mut lines: Vec<String> = teardown.actions.iter().map(ToString::to_string).collect();
+    lines.push(match teardown.release {
+        Release::Clean => "then let it go".to_owned(),
+        Release::Blocked(blockers) => {
+            format!("wait: {}", blockers.iter().map(|b| b.reason.as_str()).collect::<Vec<_>>().join(", "))
+        }
+        Release::Incomplete(left) => format!("let it go, leaving behind {}", left.join("; ")),
+    });
+    lines.join("\n")
+}
+
+fn fault(reason: Reason, class: ErrorClass) -> Fault {
+    Fault { reason, message: "m".to_owned(), class }
+}
+
+fn no_secret() -> Fault {
+    fault(Reason::SecretNotFound, ErrorClass::Terminal)
+}
+
+fn throttled() -> Fault {
+    fault(Reason::RateLimited, ErrorClass::Transient { retry_after: None })
+}
+
+#[test]
+fn what_was_created_is_taken_away() {
+    assert_snapshot!(end(&verified(), 0, false, |_| {}), @"
+    delete the SES identity
+    remove 5 records from the zone example.com
+    then let it go
+    ");
+}
+
+#[test]
+fn what_is_not_ours_stays() {
+    let mut world = verified();
+    world.records.push(record("theirs", "other.mail.example.com", txt("hello"), None));
+    for record in &mut world.records {
+        record.comment = Some("taken over by hand".to_owned());
+    }
+    world.identity.as_mut().unwrap().tags = Mark::new("elsewhere", "n", "x").tags(IdentityOrigin::Created, None);
+    assert_snapshot!(end(&world, 0, false, |_| {}), @"then let it go");
+}
+
+#[test]
+fn an_adopted_identity_stays() {
+    let mut world = verified();
+    world.identity.as_mut().unwrap().tags = mark().tags(IdentityOrigin::Adopted, None);
+    assert_snapshot!(end(&world, 0, false, |_| {}), @"
+    remove 5 records from the zone example.com
+    then let it go
+    ");
+}
+
+#[test]
+fn retain_keeps_everything() {
+    let mut world = verified();
+    world.spec.deletion_policy = DeletionPolicy::Retain;
+    assert_snapshot!(end(&world, 0, false, |_| {}), @"then let it go");
+}
+
+#[test]
+fn missing_credentials_are_waited_for_and_then_given_up() {
+    let blind = |seen: &mut Observation| seen.zone = Observed::Unavailable(no_secret());
+    assert_snapshot!(end(&verified(), 9, false, blind), @"
+    delete the SES identity
+    wait: SecretNotFound
+    ");
+    let blind = |seen: &mut Observation| seen.zone = Observed::Unavailable(no_secret());
+    let given_up = end(&verified(), 10, false, blind);
+    assert!(
+        given_up.starts_with(
+            "delete the SES identity\nlet it go, leaving behind records of mail.example.com in example.com"
+        )
+    );
+    assert!(given_up.contains("MX bounce.mail.example.com"));
+}
+
+#[test]
+fn throttling_and_outages_are_waited_for_for_ever_unless_the_user_gives_up() {
+    let blind = |seen: &mut Observation| seen.identity = Observed::Unavailable(throttled());
+    assert_snapshot!(end(&verified(), 6000, false, blind), @"
+    remove 5 records from the zone example.com
+    wait: RateLimited
+    ");
+    let blind = |seen: &mut Observation| seen.identity = Observed::Unavailable(throttled());
+    assert_snapshot!(end(&verified(), 0, true, blind), @"
+    remove 5 records from the zone example.com
+    let it go, leaving behind the SES identity mail.example.com in us-east-1
+    ");
+}
+
+#[test]
+fn a_domain_that_never_had_a_zone_does_not_wait_for_one() {
+    let mut world = World::new(cloudflare());
+    world.identity = Some(support::identity());
+    let blind = |seen: &mut Observation| seen.zone = Observed::Unavailable(no_secret());
+    assert_snapshot!(end(&world, 0, false, blind), @"
+    delete the SES identity
+    then let it go
+    ");
+}
