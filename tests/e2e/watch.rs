@@ -41,7 +41,10 @@ pub fn start(plane: &'static ControlPlane) {
     static STARTED: OnceLock<()> = OnceLock::new();
     STARTED.get_or_init(|| {
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async {
                 let client = control_plane::client(plane.admin_kubeconfig()).await.unwrap();
                 watch(client).await;
@@ -68,7 +71,9 @@ async fn watch(client: Client) {
 fn note(object: &DynamicObject) {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let mut value = serde_json::to_value(object).unwrap_or_default();
-    value["metadata"].as_object_mut().map(|metadata| metadata.remove("managedFields"));
+    value["metadata"]
+        .as_object_mut()
+        .map(|metadata| metadata.remove("managedFields"));
     let broken = violations(&value);
     let mut record = record();
     record.versions += 1;
@@ -87,7 +92,10 @@ pub async fn caught_up(namespace: &str, name: &str) {
     let key = (namespace.to_owned(), name.to_owned());
     let started = Instant::now();
     while !record().seen.contains(&key) {
-        assert!(started.elapsed() < Duration::from_secs(30), "the watch does not see {namespace}/{name}");
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "the watch does not see {namespace}/{name}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
