@@ -10,11 +10,12 @@ use super::v1alpha1::SendingDomain;
 
 /// The CRD as it is installed, printed by `sending-domain-operator crd`.
 ///
-/// Three things are added to what the derive makes:
+/// Four things are added to what the derive makes:
 /// - `status` defaults to `{observedGeneration: -1}`, so that kstatus never takes a new object for current. A default on
 ///   the inner field alone has no effect on an object without status.
 /// - no `nullable`: an explicit null is not a value of any field.
 /// - no formats that the API server does not know.
+/// - the bounds of `metav1.Condition`, which its Rust type does not carry.
 pub fn crd() -> CustomResourceDefinition {
     let mut crd = SendingDomain::crd();
     for version in &mut crd.spec.versions {
@@ -22,8 +23,9 @@ pub fn crd() -> CustomResourceDefinition {
             continue;
         };
         tidy(schema);
-        if let Some(status) = schema.properties.as_mut().and_then(|p| p.get_mut("status")) {
+        if let Some(status) = property(schema, "status") {
             status.default = Some(JSON(json!({ "observedGeneration": -1 })));
+            bound_conditions(status);
         }
     }
     crd
@@ -36,6 +38,36 @@ pub fn crd() -> CustomResourceDefinition {
 pub fn crd_yaml() -> Result<String, serde_yaml::Error> {
     serde_yaml::to_string(&crd())
 }
+
+fn property<'a>(schema: &'a mut JSONSchemaProps, name: &str) -> Option<&'a mut JSONSchemaProps> {
+    schema.properties.as_mut()?.get_mut(name)
+}
+
+/// Gives the items of `status.conditions` the bounds of `metav1.Condition`.
+/// Source: `k8s.io/apimachinery/pkg/apis/meta/v1/types.go`.
+fn bound_conditions(status: &mut JSONSchemaProps) {
+    let Some(JSONSchemaPropsOrArray::Schema(item)) = property(status, "conditions").and_then(|c| c.items.as_mut()) else {
+        return;
+    };
+    let mut bound = |name: &str, min: Option<i64>, max: i64, pattern: Option<&str>| {
+        if let Some(field) = property(item, name) {
+            (field.min_length, field.max_length, field.pattern) = (min, Some(max), pattern.map(str::to_owned));
+        }
+    };
+    bound("type", None, 316, Some(CONDITION_TYPE));
+    bound("reason", Some(1), 1024, Some("^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"));
+    bound("message", None, 32_768, None);
+    if let Some(field) = property(item, "status") {
+        field.enum_ = Some(["True", "False", "Unknown"].map(|s| JSON(json!(s))).to_vec());
+    }
+    if let Some(field) = property(item, "observedGeneration") {
+        field.minimum = Some(0.0);
+    }
+}
+
+/// A label key: an optional DNS prefix and a name.
+const CONDITION_TYPE: &str =
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$";
 
 /// The formats that the API server checks or at least knows; others only make kubectl warn.
 const KNOWN_FORMATS: [&str; 4] = ["int32", "int64", "date-time", "double"];

@@ -14,8 +14,9 @@ pub struct SendingDomainStatus {
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
 
-    /// For people: programs read conditions.
+    /// Pending, Verified or Failed, for people: programs read conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Phase")]
     pub phase: Option<Phase>,
 
     /// How many of the required records are in DNS with the right value, for example `3/5`.
@@ -100,10 +101,11 @@ pub struct IdentityStatus {
     pub region: Option<String>,
     /// Whether the operator created or adopted the identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "IdentityOrigin")]
     pub origin: Option<IdentityOrigin>,
     /// The DKIM tokens: the names of the three CNAMEs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
+    #[schemars(length(max = 8), inner(length(max = 63)))]
     pub dkim_tokens: Vec<String>,
     /// The zone in which SES publishes the DKIM keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -209,7 +211,7 @@ pub struct RecordStatus {
     pub cause: Option<String>,
     /// What was found instead: at most 5 values of at most 255 characters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 5))]
+    #[schemars(length(max = 5), inner(length(max = 255)))]
     pub observed: Vec<String>,
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -272,7 +274,7 @@ pub struct VerificationStatus {
     pub verified_at: Option<Time>,
     /// How often a failed verification was taken up again.
     #[serde(default)]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = i32::MAX))]
     pub rearms: i32,
 }
 

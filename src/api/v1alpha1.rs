@@ -110,7 +110,7 @@ pub use super::status::*;
 pub struct SendingDomainSpec {
     /// The domain to send mail from, for example `mail.example.com`: a lower-case DNS name of at least two labels and at
     /// most 209 characters, international names as A-labels (`xn--…`), without a trailing dot. Immutable.
-    #[schemars(length(min = 3, max = 209))]
+    #[schemars(length(max = 209))]
     #[x_kube(
         validation = (
             "self.matches('^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?[.])+[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
@@ -170,22 +170,22 @@ pub struct SesSpec {
     /// The AWS region of the identity, for example `us-east-1`. Immutable. Absent: the operator's `--aws-region` at first
     /// sight, from then on the region in which the identity is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 5, max = 32))]
-    #[x_kube(validation = ("self.matches('^[a-z]{2}(-[a-z]+)+-[0-9]+$')", "must be the name of an AWS region, for example us-east-1"))]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = ("self.matches('^[a-z]{2,8}(-[a-z]+)+-[0-9]{1,2}$')", "must be the name of an AWS region, for example us-east-1"))]
     pub region: Option<String>,
 
     /// An IAM role to assume for this identity, with the ExternalId `<owner-id>/<namespace>`. Absent: the operator's own
     /// credentials. May change within one AWS account only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 20, max = 2048))]
+    #[schemars(length(max = 2048))]
     #[x_kube(
-        validation = ("self.matches('^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$')", "must be the ARN of an IAM role, for example arn:aws:iam::123456789012:role/ses")
+        validation = ("self.matches('^arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]+$')", "must be the ARN of an IAM role, for example arn:aws:iam::123456789012:role/ses")
     )]
     pub role_arn: Option<String>,
 
     /// The name of an existing SES configuration set that becomes the identity's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(max = 64))]
     #[x_kube(validation = ("self.matches('^[A-Za-z0-9_-]+$')", "must be the name of a configuration set: letters, digits, '_' and '-'"))]
     pub configuration_set: Option<String>,
 
@@ -195,7 +195,7 @@ pub struct SesSpec {
     #[schemars(extend("maxProperties" = 40))]
     #[x_kube(
         validation = (
-            "self.all(k, !k.startsWith('aws:') && !k.startsWith('sendingdomain.dev/'))",
+            "self.all(k, !k.lowerAscii().startsWith('aws:') && !k.startsWith('sendingdomain.dev/'))",
             "must not use the key prefixes 'aws:' and 'sendingdomain.dev/': they are reserved"
         ),
         validation = (
@@ -207,6 +207,7 @@ pub struct SesSpec {
 
     /// The length of the DKIM keys. Absent: what SES takes by default (RSA2048). A change means new tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DkimKeyLength")]
     pub dkim_key_length: Option<DkimKeyLength>,
 
     /// Whether an identity that exists already and is not the operator's may be taken over. It is then never deleted.
@@ -247,7 +248,7 @@ pub enum AdoptionPolicy {
 pub struct MailFromSpec {
     /// The label below `domain`: `bounce` makes `bounce.<domain>`. One DNS label.
     #[serde(default = "default_subdomain")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(max = 63))]
     #[x_kube(
         validation = (
             "self.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
@@ -291,16 +292,29 @@ pub struct DmarcSpec {
 
     /// The same for subdomains: tag `sp`. Absent: as `policy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DmarcPolicy")]
     pub subdomain_policy: Option<DmarcPolicy>,
 
     /// Where aggregate reports go: tag `rua`. At most 10 `mailto:` URIs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
+    #[x_kube(
+        validation = (
+            r"self.all(uri, uri.matches('^mailto:[A-Za-z0-9._%+\'/=?^{}~#&*-]+@([A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?[.])+[A-Za-z0-9-]+(![0-9]+[kmgt]?)?$'))",
+            "must be mailto: URIs of one address each, for example mailto:dmarc@example.com (',', ';' and '!' written as %2C, %3B and %21)"
+        )
+    )]
     pub aggregate_reports: Vec<MailtoUri>,
 
     /// Where failure reports go: tag `ruf`. At most 10 `mailto:` URIs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
+    #[x_kube(
+        validation = (
+            r"self.all(uri, uri.matches('^mailto:[A-Za-z0-9._%+\'/=?^{}~#&*-]+@([A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?[.])+[A-Za-z0-9-]+(![0-9]+[kmgt]?)?$'))",
+            "must be mailto: URIs of one address each, for example mailto:dmarc@example.com (',', ';' and '!' written as %2C, %3B and %21)"
+        )
+    )]
     pub failure_reports: Vec<MailtoUri>,
 
     /// How closely the DKIM domain must match the From domain: tag `adkim`.
@@ -313,18 +327,10 @@ pub struct DmarcSpec {
     pub spf_alignment: DmarcAlignment,
 }
 
-/// A `mailto:` URI as DMARC takes it.
+/// A `mailto:` URI as DMARC takes it, at most 254 characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct MailtoUri(
-    #[schemars(
-        length(min = 10, max = 254),
-        regex(
-            pattern = r"^mailto:[A-Za-z0-9._%+'/=?^{}~#&*-]+@([A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?[.])+[A-Za-z0-9-]+(![0-9]+[kmgt]?)?$"
-        )
-    )]
-    pub String,
-);
+pub struct MailtoUri(#[schemars(length(max = 254))] pub String);
 
 /// A DMARC policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -388,7 +394,7 @@ pub struct CloudflareSpec {
 
     /// The zone's id, 32 hexadecimal digits. Absent: the most specific active zone that the token can see.
     #[serde(default, rename = "zoneID", skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 32, max = 32))]
+    #[schemars(length(max = 32))]
     #[x_kube(validation = ("self.matches('^[0-9a-f]{32}$')", "must be the zone's id: 32 lower-case hexadecimal digits"))]
     pub zone_id: Option<String>,
 
@@ -402,7 +408,7 @@ pub struct CloudflareSpec {
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// The Secret's name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     #[x_kube(
         validation = (
             "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
@@ -413,7 +419,7 @@ pub struct SecretKeyRef {
 
     /// The key in the Secret.
     #[serde(default = "default_secret_key")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     #[x_kube(validation = ("self.matches('^[-._a-zA-Z0-9]+$')", "must be a key of a Secret: letters, digits, '-', '_' and '.'"))]
     pub key: String,
 }
@@ -443,7 +449,7 @@ pub struct ExternalDnsSpec {
     #[x_kube(
         validation = (
             "self.all(k, size(k) <= 317 && k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$') && self[k].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$'))",
-            "must have valid label keys and values"
+            "must have keys and values that are valid as Kubernetes labels, for example team: mail or example.com/team: mail"
         )
     )]
     pub labels: BTreeMap<String, LabelValue>,

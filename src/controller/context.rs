@@ -15,6 +15,7 @@ use crate::observe::memory::Memory;
 use crate::observe::zone::Zones;
 use crate::recorder::Recorder;
 use crate::ses;
+use crate::ses::client::Account;
 use crate::status::schedule::Pace;
 use crate::telemetry::metrics::Metrics;
 
@@ -91,8 +92,21 @@ pub struct Remembered {
     pub memory: Memory,
     /// The object as we wrote it last: the watch may still deliver an older one.
     pub written: Option<SendingDomain>,
+    /// The region in which an identity of ours was seen.
+    pub region: Option<String>,
     /// How many passes ended early in a row.
     pub failures: u32,
+}
+
+impl Remembered {
+    /// `account` with the region in which the identity of `object` was seen: a region in status may have been written
+    /// by somebody else, and would have a second identity made there.
+    pub fn at_its_place(&self, account: Account, object: &SendingDomain) -> Account {
+        match &self.region {
+            Some(region) if object.spec.ses.region.is_none() => Account { region: region.clone(), ..account },
+            _ => account,
+        }
+    }
 }
 
 impl Memories {

@@ -70,7 +70,7 @@ async fn live(
         object = finalizer::add(api, &object).await?;
     }
     let old = object.status.clone().unwrap_or_default();
-    let account = account(&object, context);
+    let account = remembered.at_its_place(account(&object, context), &object);
     let mark = Mark::new(&context.settings.owner, namespace, &object.name_any());
     let adopter = format!("{}/{namespace}", context.settings.owner);
     let reconcile_at = object.annotations().get(RECONCILE_AT).map(String::as_str);
@@ -111,6 +111,9 @@ async fn live(
     };
     let new = status::compute(&old, &report);
     write::events(context, &object, &status::events::between(&old, &new, &outcome));
+    if new.identity.is_some() {
+        remembered.region = Some(account.region.clone());
+    }
     write::status(api, &object, &new, context, remembered).await?;
     let left = Left {
         ready: status::was_ready(&new),

@@ -75,7 +75,7 @@ async fn take_away(
 ) -> (Teardown, bool, bool) {
     let now = now();
     let status = status_of(object);
-    let account = account(object, context);
+    let account = remembered.at_its_place(account(object, context), object);
     let mark = Mark::new(&context.settings.owner, namespace, &object.name_any());
     let uid = object.uid().unwrap_or_default();
     let subject = Subject {

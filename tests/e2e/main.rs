@@ -1,0 +1,31 @@
+//! The operator's real binary on a real control plane, against the simulators and a real DNS server: what a user does,
+//! and what becomes of it.
+//!
+//! The tests share one control plane; each has its own namespace, operator, simulators and DNS server. Every test ends
+//! with [`rig::Rig::finish`], which holds every version of every object that it ever had to [`invariants`], and looks for
+//! secrets in everything that the operator wrote.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's own helpers may fail the test"
+)]
+
+mod audit;
+mod cloudflare;
+mod cloudflare_faults;
+mod conflicts;
+mod deletion;
+mod drift;
+mod duplicates;
+mod forged;
+mod invariants;
+mod lifecycle;
+mod manual;
+mod ownership;
+mod recreation;
+mod rig;
+mod secrecy;
+mod secrets;
+mod verification;
+mod watch;
