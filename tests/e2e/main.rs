@@ -17,6 +17,7 @@ mod cloudflare_faults;
 mod conflicts;
 mod deletion;
 mod drift;
+mod external_dns;
 mod duplicates;
 mod forged;
 mod invariants;
