@@ -1,15 +1,15 @@
 //! Puts the parts together from the flags, and runs them until told to stop.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::cli::{CLOUDFLARE_API, DnsCheck, RunArgs};
-use crate::controller::context::{Context, Memories, Settings};
+use crate::cli::{CLOUDFLARE_API, DnsCheck, RunArgs, region};
+use crate::controller::context::{Context, Memories, SENDING_DOMAINS, Settings};
 use crate::controller::{self, Scope};
 use crate::dns::cloudflare::{self, BaseUrl, BaseUrlError};
 use crate::dns::lookup::{self, Resolver};
@@ -41,6 +41,9 @@ pub enum RunError {
     /// The resolvers.
     #[error("--dns-resolvers: {0}")]
     Resolvers(#[from] lookup::SettingsError),
+    /// The default region.
+    #[error("AWS_REGION {0}")]
+    Region(String),
     /// An AWS endpoint that would send signed requests in the clear.
     #[error("{variable} must be an https URL: plain http is accepted for loopback only")]
     InsecureEndpoint {
@@ -92,10 +95,10 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     let scope = Scope { namespaces: args.watch_namespace.clone(), selector: args.watch_label_selector.clone() };
     let watches = controller::watches(&watch_client, &scope);
     let recorder = Recorder::new(kube.clone(), &leader::own_identity(), metrics.clone());
-    let context = Arc::new(context(&args, kube, &watches, metrics, recorder.clone(), leadership.clone()).await?);
+    let told = Endpoints { metrics, readiness: readiness.clone(), liveness: liveness.clone() };
+    let context = Arc::new(context(&args, kube, &watches, told, recorder.clone(), leadership.clone()).await?);
     info!(owner = context.settings.owner, region = context.settings.region, "running");
     readiness.leading(&[SENDING_DOMAINS]);
-    tokio::spawn(tell_listed(context.clone(), readiness));
     let beat = tokio::spawn(beat(liveness));
     let lost =
         run_until_stopped(controller::run(watches, &scope, context, stop.clone()), leadership.as_ref(), &stop).await;
@@ -113,22 +116,11 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     Ok(())
 }
 
-/// The resource that is watched, for probes and metrics.
-const SENDING_DOMAINS: &str = "sendingdomains";
+/// How long passes that are under way may hold the end up: less than the 30 seconds that Kubernetes gives.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// How long events that are still on their way may hold the end up.
 const FLUSH: std::time::Duration = std::time::Duration::from_secs(2);
-
-/// Ready once every cache has listed.
-async fn tell_listed(context: Arc<Context>, readiness: Readiness) {
-    for store in &context.stores {
-        if store.wait_until_ready().await.is_err() {
-            return;
-        }
-    }
-    context.listed.store(true, Ordering::Release);
-    readiness.listed(SENDING_DOMAINS);
-}
 
 /// Waits for the lease, if leaders are elected.
 async fn elect(
@@ -169,7 +161,16 @@ async fn run_until_stopped(
             None => std::future::pending().await,
         }
     };
+    // A controller that never listed would wait for that before it ends.
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
     tokio::select! {
+        () = overdue => {
+            info!("not waiting any longer for passes that are under way");
+            false
+        }
         () = controllers => {
             if !stop.is_cancelled() {
                 error!("the controllers have ended");
@@ -196,10 +197,11 @@ async fn context(
     args: &RunArgs,
     kube: kube::Client,
     watches: &[controller::Watch],
-    metrics: Metrics,
+    told: Endpoints,
     recorder: Recorder,
     leadership: Option<Arc<Leadership>>,
 ) -> Result<Context, RunError> {
+    let Endpoints { metrics, readiness, liveness: _ } = told;
     let owner = match &args.owner_id {
         Some(owner) => owner.clone(),
         None => cluster_id(&kube).await?,
@@ -209,7 +211,8 @@ async fn context(
         Some(base) => base.clone(),
         None => from_env("CLOUDFLARE_BASE_URL").unwrap_or_else(|| CLOUDFLARE_API.to_owned()).parse()?,
     };
-    let region = args.aws_region.clone().or_else(|| from_env("AWS_REGION")).unwrap_or_else(|| "us-east-1".to_owned());
+    let from_aws = from_env("AWS_REGION").map(|r| region(&r)).transpose().map_err(RunError::Region)?;
+    let region = args.aws_region.clone().or(from_aws).unwrap_or_else(|| "us-east-1".to_owned());
     Ok(Context {
         ses: ses::client::Client::load(args.ses_requests_per_second, metrics.clone()).await,
         cloudflare: cloudflare::Client::new(base, args.cloudflare_requests_per_5m.get())?.counted_in(metrics.clone()),
@@ -226,7 +229,8 @@ async fn context(
             dry_run: args.dry_run,
         },
         memories: Memories::default(),
-        listed: AtomicBool::new(false),
+        unlisted: AtomicUsize::new(watches.len()),
+        readiness,
         stores: watches.iter().map(controller::Watch::store).collect(),
         recorder,
         kube,

@@ -1,7 +1,7 @@
 //! What every pass shares.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use crate::ses;
 use crate::ses::client::Account;
 use crate::status::schedule::Pace;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::probes::Readiness;
 
 /// Settings from the flags.
 #[derive(Clone, Debug)]
@@ -61,8 +62,10 @@ pub struct Context {
     pub memories: Memories,
     /// All objects that are watched, for finding rivals.
     pub stores: Vec<Store<Guarded>>,
-    /// True once every cache has listed: before, rivals are not known.
-    pub listed: AtomicBool,
+    /// How many caches have not listed yet: before, rivals are not known.
+    pub unlisted: AtomicUsize,
+    /// Ready once every cache has listed.
+    pub readiness: Readiness,
     /// Events.
     pub recorder: Recorder,
     /// Metrics.
@@ -76,7 +79,22 @@ pub struct Context {
 /// leader: they are conditional on what was read, or refused.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(7);
 
+/// The resource that is watched, for probes and metrics.
+pub const SENDING_DOMAINS: &str = "sendingdomains";
+
 impl Context {
+    /// One more cache has listed for the first time.
+    pub fn cache_listed(&self) {
+        if self.unlisted.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.readiness.listed(SENDING_DOMAINS);
+        }
+    }
+
+    /// True once every cache has listed.
+    pub fn is_listed(&self) -> bool {
+        self.unlisted.load(Ordering::Acquire) == 0
+    }
+
     /// True if this process may write to the outside.
     pub fn may_write(&self) -> bool {
         self.leadership.as_ref().is_none_or(|lease| lease.is_valid_for(WRITE_TIMEOUT))

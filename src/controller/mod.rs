@@ -11,7 +11,6 @@ pub mod write;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures::{FutureExt, StreamExt, future};
@@ -23,7 +22,7 @@ use kube::{Api, Resource, ResourceExt};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
 
-use self::context::Context;
+use self::context::{Context, SENDING_DOMAINS};
 use self::error::Error;
 use crate::api::v1alpha1::SendingDomain;
 use crate::api::{FORCE_RELEASE, RECONCILE_AT, RECREATE_AT};
@@ -87,12 +86,18 @@ async fn control(watch: Watch, scope: &Scope, context: Arc<Context>, stop: Cance
     let mut config = watcher::Config::default();
     config.label_selector.clone_from(&scope.selector);
     let shared = context.clone();
+    let mut first = true;
     let stream = watcher(watch.api, config)
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(watch.writer)
         .inspect(move |event| match event {
-            Ok(watcher::Event::InitDone) => shared.metrics.listed("sendingdomains"),
+            Ok(watcher::Event::InitDone) => {
+                shared.metrics.listed(SENDING_DOMAINS);
+                if std::mem::take(&mut first) {
+                    shared.cache_listed();
+                }
+            }
             Ok(watcher::Event::Delete(object)) => forget(object, &shared),
             Ok(_) => {}
             Err(error) => warn!(error = %error, "the watch of SendingDomains failed; it is tried again"),
@@ -146,7 +151,7 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
             warn!(parent: &span, %error, "this version cannot read the object; upgrade the operator or correct the object");
             Ok(pass::Done { next: context.settings.pace.terminal(), result: ReconcileResult::Terminal })
         }
-        Ok(_) if !context.listed.load(Ordering::Acquire) => {
+        Ok(_) if !context.is_listed() => {
             Ok(pass::Done { next: Duration::from_secs(1), result: ReconcileResult::Waiting })
         }
         Ok(domain) => {

@@ -14,7 +14,7 @@ use super::observation::{Fault, Lookups, Question, Standing, ZoneView};
 use crate::api::v1alpha1::OnMxFailure;
 use crate::dns::cloudflare::{ApiToken, Change, ZoneRecord};
 use crate::plan::Step;
-use crate::ses::identity::{Identity, MailFrom, SesStatus};
+use crate::ses::identity::{DKIM_TOKENS, Identity, MailFrom, SesStatus};
 use crate::status::schedule::Pace;
 
 /// A value and when it was read.
@@ -35,6 +35,8 @@ pub struct Memory {
     /// Since when our own look-ups find every required record, and how often SES was read since.
     found_since: Option<Timestamp>,
     reads_since_found: u32,
+    reads_without_tokens: u32,
+    generation: i64,
     zone: Option<Read<ZoneView>>,
     zone_cause: u64,
     zone_is_stale: bool,
@@ -79,11 +81,13 @@ impl Memory {
         if self.identity_is_stale {
             return true;
         }
+        let has_tokens = read.value.as_ref().is_none_or(|i| i.dkim.tokens.len() == DKIM_TOKENS);
         let (since, wait) = match self.found_since {
+            // Tokens are handed out a moment late, or never.
+            _ if !has_tokens => (read.at, backoff(self.reads_without_tokens, pace)),
             Some(found) if !ready => {
                 // After 1, 5 and 21 pending intervals, then every twenty.
-                let step = 4_u32.saturating_pow(self.reads_since_found.min(3)).min(20);
-                (read.at.max(found), pace.pending.saturating_mul(step).min(pace.verified.max(pace.pending)))
+                (read.at.max(found), backoff(self.reads_since_found, pace))
             }
             _ => (read.at, pace.verified),
         };
@@ -96,14 +100,13 @@ impl Memory {
         self.identity_is_stale = false;
         self.identity_is_fresh = true;
         self.reads_since_found = self.reads_since_found.saturating_add(1);
+        self.reads_without_tokens = self.reads_without_tokens.saturating_add(1);
     }
 
     /// SES has created the identity, and this is its answer.
     pub fn identity_created(&mut self, identity: Identity, now: Timestamp) {
-        // Some answers come without tokens, which are handed out a moment later.
-        let incomplete = identity.dkim.tokens.is_empty();
         self.identity_read(Some(identity), now);
-        self.identity_is_stale = incomplete;
+        self.reads_without_tokens = 0;
         self.made_at = Some(now);
     }
 
@@ -114,6 +117,7 @@ impl Memory {
 
     /// SES has taken the MAIL FROM domain, and is looking for its MX.
     pub fn mail_from_set(&mut self, domain: &str, on_mx_failure: OnMxFailure) {
+        self.reads_since_found = 0;
         if let Some(Read { value: Some(identity), .. }) = &mut self.identity {
             identity.mail_from =
                 Some(MailFrom { domain: domain.to_owned(), status: SesStatus::Pending, on_mx_failure });
@@ -178,6 +182,11 @@ impl Memory {
         self.identity_is_fresh = false;
     }
 
+    /// True if our own look-ups do not find every required record.
+    pub fn has_lost_records(&self) -> bool {
+        self.lookups.is_some() && self.found_since.is_none()
+    }
+
     /// True if the zone was read in this pass.
     pub fn zone_is_fresh(&self) -> bool {
         self.zone_is_fresh
@@ -205,6 +214,14 @@ impl Memory {
             }
             self.found_since = None;
         }
+    }
+
+    /// Has the identity read anew when the spec has changed: what was refused before may be wanted now.
+    pub fn seen_generation(&mut self, generation: i64) {
+        if self.generation != generation && self.identity.is_some() && self.generation != 0 {
+            self.identity_is_stale = true;
+        }
+        self.generation = generation;
     }
 
     /// Has everything read anew when the annotation `reconcile-at` has a value that it did not have before.
@@ -300,6 +317,12 @@ impl Memory {
     pub fn next_due(&self, now: Timestamp) -> Option<Duration> {
         self.holds.next_due(now)
     }
+}
+
+/// How long until a read that has come `reads` times without what is waited for: 1, 4, 16 pending intervals, then twenty.
+fn backoff(reads: u32, pace: Pace) -> Duration {
+    let step = 4_u32.saturating_pow(reads.min(3)).min(20);
+    pace.pending.saturating_mul(step).min(pace.verified.max(pace.pending))
 }
 
 /// What we made ourselves so recently need not be read before it is written to.

@@ -17,7 +17,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use self::memory::Memory;
 use self::observation::{Claim, Fault, Lookups, Observation, Observed, Question, ZoneView};
-use self::zone::Zones;
+use self::zone::{Ages, Zones};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{
     CloudflareSpec, ConflictPolicy, DnsProvider, RecordPurpose, RecordState, SecretKeyRef, SendingDomain,
@@ -107,16 +107,14 @@ pub struct Sight {
 /// Reads the world for one object.
 pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut Memory, claim: Claim) -> Sight {
     memory.begin_pass();
+    memory.seen_generation(from.generation);
     if !from.deleted() && claims::forbidden(&from.spec().domain, &claim).is_some() {
         return Sight { observation: nothing_seen(claim), token: None, cause: 0 };
     }
     memory.contested(claim != Claim::default());
     let identity = observe_identity(from, sources, memory).await;
     // Nothing is asked on behalf of an identity of somebody else.
-    let ours = identity
-        .known()
-        .and_then(Option::as_ref)
-        .filter(|identity| matches!(from.mark.ownership(&identity.tags), Ownership::Ours(_)));
+    let ours = identity.known().and_then(Option::as_ref).filter(|identity| is_ours(from, identity));
     // The object whose mark the identity carries has the domain, whoever is older.
     let claim = if ours.is_some() { Claim::default() } else { claim };
     if !from.deleted() && claims::refusal(&from.spec().domain, &claim).is_some() {
@@ -155,13 +153,20 @@ fn nothing_seen(claim: Claim) -> Observation {
     }
 }
 
+fn is_ours(from: &Viewpoint<'_>, identity: &ses::identity::Identity) -> bool {
+    matches!(from.mark.ownership(&identity.tags), Ownership::Ours(_))
+}
+
 async fn observe_identity(
     from: &Viewpoint<'_>,
     sources: &Sources<'_>,
     memory: &mut Memory,
 ) -> Observed<Option<ses::identity::Identity>> {
     let cause = hash(&(from.generation, from.account));
-    if memory.identity_is_due(from.ready, from.now, from.pace)
+    // Whose it is decides how soon it is looked at again: what is in the way may be taken away at any time.
+    let foreign = memory.identity().and_then(Option::as_ref).is_some_and(|i| !is_ours(from, i));
+    let pace = if foreign { Pace { verified: from.pace.terminal(), ..from.pace } } else { from.pace };
+    if memory.identity_is_due(from.ready, from.now, pace)
         && memory.standing_read(Step::Identity, cause, from.now).is_none()
     {
         match sources.ses.get(from.account, &from.spec().domain).await {
@@ -207,7 +212,8 @@ async fn observe_zone(
     let due = (has_tokens || from.deleted()) && memory.zone_is_due(place, from.now, from.pace);
     if due && memory.standing_read(Step::Records, cause, from.now).is_none() {
         let domain = DnsName::new(&from.spec().domain);
-        match sources.zones.view(sources.cloudflare, &token, &spec, &domain, from.pace.pending).await {
+        let ages = Ages::new(from.pace.pending, memory.has_lost_records());
+        match sources.zones.view(sources.cloudflare, &token, &spec, &domain, ages).await {
             Ok(view) => {
                 memory.read_succeeded(Step::Records);
                 memory.zone_read(view, place, from.now);

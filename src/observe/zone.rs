@@ -13,8 +13,25 @@ use crate::dns::cloudflare::{
 use crate::dns::record::DnsName;
 use crate::error::ErrorClass;
 
-/// How long a list of zones is good for finding a zone in it.
+/// How long a list of zones is good.
 const LIST_AGE: Duration = Duration::from_mins(5);
+
+/// How old a list of zones may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Ages {
+    /// One that has the zone.
+    with: Duration,
+    /// One that has not.
+    without: Duration,
+}
+
+impl Ages {
+    /// A zone that appears is found within `pending`; one whose records DNS has lost may have changed its state.
+    pub fn new(pending: Duration, lost: bool) -> Self {
+        let soon = pending.min(LIST_AGE);
+        Self { with: if lost { soon } else { LIST_AGE }, without: soon }
+    }
+}
 
 /// How many tokens' lists are kept.
 const LIST_LIMIT: usize = 1000;
@@ -28,18 +45,18 @@ pub struct Zones {
 }
 
 impl Zones {
-    /// The zone for `domain` and its records. `fresh` is how old a list without the zone in it may be.
+    /// The zone for `domain` and its records.
     pub async fn view(
         &self,
         client: &Client,
         token: &ApiToken,
         spec: &CloudflareSpec,
         domain: &DnsName,
-        fresh: Duration,
+        ages: Ages,
     ) -> Result<ZoneView, Fault> {
         let zone = match &spec.zone_id {
             Some(id) => by_id(client, token, id, domain).await?,
-            None => self.find(client, token, domain, fresh).await?,
+            None => self.find(client, token, domain, ages).await?,
         };
         let error = match client.records(token, &zone.id, domain).await {
             Ok(records) => return Ok(ZoneView { zone, records }),
@@ -49,7 +66,7 @@ impl Zones {
         // Cloudflare says of a zone that is gone what it says of one that the token may not edit. A new list tells them
         // apart, and finds the zone where it was set up again.
         if spec.zone_id.is_none() && may_be_gone(error.kind) {
-            let listed = self.find(client, token, domain, fresh).await?;
+            let listed = self.find(client, token, domain, ages).await?;
             if listed.id != zone.id {
                 let records =
                     client.records(token, &listed.id, domain).await.map_err(|error| read_fault(&error, domain))?;
@@ -73,14 +90,14 @@ impl Zones {
         lists.entry(token.fingerprint()).or_default().clone()
     }
 
-    async fn find(&self, client: &Client, token: &ApiToken, domain: &DnsName, fresh: Duration) -> Result<Zone, Fault> {
+    async fn find(&self, client: &Client, token: &ApiToken, domain: &DnsName, ages: Ages) -> Result<Zone, Fault> {
         let list = self.list(token);
         let mut list = list.lock().await;
         if let Some((at, zones)) = &*list {
             let age = at.elapsed();
             match picked(zones, domain) {
-                Ok(zone) if age < LIST_AGE => return Ok(zone),
-                Err(fault) if age < fresh.min(LIST_AGE) => return Err(fault),
+                Ok(zone) if age < ages.with => return Ok(zone),
+                Err(fault) if age < ages.without => return Err(fault),
                 _ => {}
             }
         }

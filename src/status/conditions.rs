@@ -62,7 +62,8 @@ pub fn judge(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &R
             give_up_waiting(check, status);
         }
     } else if is_lost(status, report) {
-        for (_, check, _) in &mut checks {
+        // The provider's part has reasons of its own.
+        for (_, check, _) in checks.iter_mut().filter(|(t, _, _)| *t != RecordsSynced) {
             tell_loss(check);
         }
     }
@@ -310,12 +311,10 @@ fn awaited(part: &str, state: Option<&SesStatus>, records_found: bool, refused: 
     }
 }
 
-fn found(status: &SendingDomainStatus, purpose: RecordPurpose) -> bool {
-    status
-        .records
-        .iter()
-        .filter(|r| r.purpose == purpose)
-        .all(|r| r.state != RecordState::Missing && r.state != RecordState::Incorrect)
+/// True if every record for `purpose` is in DNS. Without look-ups nobody knows better than SES.
+fn found(status: &SendingDomainStatus, purpose: RecordPurpose, report: &Report<'_>) -> bool {
+    let mut records = status.records.iter().filter(|r| r.purpose == purpose).peekable();
+    records.peek().is_some() && records.all(|r| r.state == RecordState::Found || !report.seen.dns_check)
 }
 
 /// A re-arm that SES has not taken within an hour, DNS being right.
@@ -342,7 +341,7 @@ fn dkim_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Check {
         return Err(Unmet::no(Reason::Progressing, "DKIM signing is switched off at SES; it is being switched on"));
     }
     let refused = rearm_was_refused(status, report);
-    Err(awaited("DKIM", state, found(status, RecordPurpose::Dkim), refused))
+    Err(awaited("DKIM", state, found(status, RecordPurpose::Dkim, report), refused))
 }
 
 fn mail_from_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Check {
@@ -361,7 +360,7 @@ fn mail_from_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Chec
     }
     let state = identity.mail_from.as_ref().map(|m| &m.status);
     let refused = rearm_was_refused(status, report);
-    let records = found(status, RecordPurpose::BounceMx);
+    let records = found(status, RecordPurpose::BounceMx, report);
     Err(awaited("MAIL FROM", state, records, refused))
 }
 

@@ -24,7 +24,10 @@ pub struct Note {
 /// The events between two states of an object.
 pub fn between(old: &SendingDomainStatus, new: &SendingDomainStatus, outcome: &Outcome) -> Vec<Note> {
     let mut notes: Vec<Note> = outcome.done.iter().map(done).collect();
-    notes.extend(ready_turned(old, new));
+    // What follows from our own deletion was asked for, and is told by its own event.
+    if !outcome.done.contains(&Action::DeleteIdentity) {
+        notes.extend(ready_turned(old, new));
+    }
     notes.extend(broke(old, new, ConditionType::RecordsSynced, "SyncRecords"));
     notes.extend(broke(old, new, ConditionType::DnsVerified, "LookUp"));
     notes
@@ -41,7 +44,11 @@ fn done(action: &Action) -> Note {
         Action::SetMailFrom { domain, .. } => {
             ("MailFromSet", "SetMailFrom", format!("Set the MAIL FROM domain {domain} at SES"))
         }
-        Action::DeleteIdentity => ("IdentityDeleted", "DeleteIdentity", "Deleted the SES identity".to_owned()),
+        Action::DeleteIdentity => (
+            "IdentityDeleted",
+            "DeleteIdentity",
+            "Deleted the SES identity: nothing can be sent from the domain until there is another".to_owned(),
+        ),
         Action::HandOver(content) => {
             let message = format!("Handed {} records to ExternalDNS", content.endpoints.len());
             ("RecordsHandedOver", "HandOver", message)

@@ -15,6 +15,7 @@ use crate::api::v1alpha1::{
     DnsProvider, DnsProviderName, DnsStatus, IdentityOrigin, IdentityStatus, Phase, Recommendation, RecordState,
     RecordStatus, SendingDomainStatus, VerificationStatus,
 };
+use crate::dns::cloudflare::ZoneRecord;
 use crate::dns::judge;
 use crate::dns::record::WantedRecord;
 use crate::execute::Outcome;
@@ -182,7 +183,14 @@ fn dns_status(old: &SendingDomainStatus, report: &Report<'_>) -> DnsStatus {
 }
 
 fn record_status(wanted: &WantedRecord, seen: &Observation) -> RecordStatus {
-    let judgement = judge::judge(wanted, &seen.lookups);
+    let mut judgement = judge::judge(wanted, &seen.lookups);
+    if judgement.state == RecordState::Missing && is_in_zone(wanted, seen) {
+        judgement.message = Some(
+            "Written at Cloudflare, and not at the domain's name servers yet; if that stays so, check at the registrar that the \
+             domain is delegated to the name servers of its Cloudflare zone"
+                .to_owned(),
+        );
+    }
     RecordStatus {
         purpose: wanted.purpose,
         record_type: wanted.data.record_type().as_str().to_owned(),
@@ -195,6 +203,11 @@ fn record_status(wanted: &WantedRecord, seen: &Observation) -> RecordStatus {
         observed: judgement.observed,
         message: judgement.message.map(|m| truncated(&m, 1000)),
     }
+}
+
+fn is_in_zone(wanted: &WantedRecord, seen: &Observation) -> bool {
+    let is_it = |r: &ZoneRecord| r.name == wanted.name && r.data.as_ref() == Some(&wanted.data);
+    seen.zone.known().is_some_and(|view| view.records.iter().any(is_it))
 }
 
 fn records_found(records: &[RecordStatus], report: &Report<'_>) -> Option<String> {
