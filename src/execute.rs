@@ -57,7 +57,11 @@ pub async fn execute(actions: &[Action], ports: &Ports<'_>, memory: &mut Memory,
     let mut outcome = Outcome::default();
     for action in actions {
         let step = action.step();
-        if outcome.faults.iter().any(|(failed, _)| *failed == step) || !(ports.may_write)() {
+        if outcome.faults.iter().any(|(failed, _)| *failed == step) {
+            continue;
+        }
+        if !(ports.may_write)() {
+            outcome.faults.push((step, not_leading()));
             continue;
         }
         match perform(action, ports, memory, now).await {
@@ -101,6 +105,11 @@ async fn perform(action: &Action, ports: &Ports<'_>, memory: &mut Memory, now: T
         }
         ses_fault(action, &error, memory)
     })
+}
+
+fn not_leading() -> Fault {
+    let message = "This replica may not write now, since its lease is not being renewed; the leader goes on".to_owned();
+    Fault { reason: Reason::Progressing, message, class: ErrorClass::Transient { retry_after: None } }
 }
 
 fn count_corrections(changes: &[cloudflare::Change], metrics: &Metrics) {

@@ -78,6 +78,11 @@ impl Mark {
         tags
     }
 
+    /// True if the tags are those of another object of the same operator.
+    pub fn is_sibling_of(&self, tags: &BTreeMap<String, String>) -> bool {
+        tags.get(TAG_OWNER) == Some(&self.owner) && tags.get(TAG_OBJECT).is_some_and(|object| *object != self.object)
+    }
+
     /// Whose the identity with these tags is. Without a readable origin an identity of ours counts as adopted, which is
     /// the reading under which it is never deleted.
     pub fn ownership(&self, tags: &BTreeMap<String, String>) -> Ownership {
@@ -125,6 +130,7 @@ mod tests {
         let tags = mark.tags(IdentityOrigin::Created, None);
         assert_eq!(mark.ownership(&tags), Ownership::Ours(IdentityOrigin::Created));
         assert_eq!(Mark::new(OWNER, "mail", "other").ownership(&tags), Ownership::Foreign);
+        assert!(Mark::new(OWNER, "mail", "other").is_sibling_of(&tags) && !mark.is_sibling_of(&tags));
         assert_eq!(Mark::new("elsewhere", "mail", "example").ownership(&tags), Ownership::Foreign);
         assert_eq!(mark.ownership(&BTreeMap::new()), Ownership::Unmarked);
         let half: BTreeMap<_, _> = tags.clone().into_iter().filter(|(key, _)| key != TAG_OBJECT).collect();

@@ -1,16 +1,16 @@
 //! Puts the parts together from the flags, and runs them until told to stop.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
-use kube::runtime::reflector::Store;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::cli::{CLOUDFLARE_API, DnsCheck, RunArgs};
 use crate::controller::context::{Context, Memories, Settings};
-use crate::controller::{self, Guarded, Scope};
+use crate::controller::{self, Scope};
 use crate::dns::cloudflare::{self, BaseUrl, BaseUrlError};
 use crate::dns::lookup::{self, Resolver};
 use crate::leader::{self, Leadership};
@@ -42,12 +42,10 @@ pub enum RunError {
     #[error("--dns-resolvers: {0}")]
     Resolvers(#[from] lookup::SettingsError),
     /// An AWS endpoint that would send signed requests in the clear.
-    #[error("{variable} is {value}: plain http is accepted for loopback only")]
+    #[error("{variable} must be an https URL: plain http is accepted for loopback only")]
     InsecureEndpoint {
         /// The environment variable.
         variable: &'static str,
-        /// Its value.
-        value: String,
     },
     /// The owner id could not be found.
     #[error("the namespace kube-system has no UID; set --owner-id")]
@@ -97,7 +95,7 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     let context = Arc::new(context(&args, kube, &watches, metrics, recorder.clone(), leadership.clone()).await?);
     info!(owner = context.settings.owner, region = context.settings.region, "running");
     readiness.leading(&[SENDING_DOMAINS]);
-    tokio::spawn(tell_listed(context.stores.clone(), readiness));
+    tokio::spawn(tell_listed(context.clone(), readiness));
     let beat = tokio::spawn(beat(liveness));
     let lost =
         run_until_stopped(controller::run(watches, &scope, context, stop.clone()), leadership.as_ref(), &stop).await;
@@ -122,12 +120,13 @@ const SENDING_DOMAINS: &str = "sendingdomains";
 const FLUSH: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Ready once every cache has listed.
-async fn tell_listed(stores: Vec<Store<Guarded>>, readiness: Readiness) {
-    for store in stores {
+async fn tell_listed(context: Arc<Context>, readiness: Readiness) {
+    for store in &context.stores {
         if store.wait_until_ready().await.is_err() {
             return;
         }
     }
+    context.listed.store(true, Ordering::Release);
     readiness.listed(SENDING_DOMAINS);
 }
 
@@ -227,6 +226,7 @@ async fn context(
             dry_run: args.dry_run,
         },
         memories: Memories::default(),
+        listed: AtomicBool::new(false),
         stores: watches.iter().map(controller::Watch::store).collect(),
         recorder,
         kube,
@@ -260,7 +260,7 @@ fn check_aws_endpoints() -> Result<(), RunError> {
     for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SESV2", "AWS_ENDPOINT_URL_STS"] {
         let Ok(value) = std::env::var(variable) else { continue };
         if !value.is_empty() && !is_safe_endpoint(&value) {
-            return Err(RunError::InsecureEndpoint { variable, value });
+            return Err(RunError::InsecureEndpoint { variable });
         }
     }
     Ok(())

@@ -46,11 +46,11 @@ fn reads(memory: &mut Memory, ready: bool, from: i64, seconds: i64) -> Vec<i64> 
 }
 
 #[test]
-fn ses_is_read_at_doubling_intervals_once_the_records_are_in_dns() {
+fn ses_is_read_at_growing_intervals_once_the_records_are_in_dns() {
     let mut memory = Memory::default();
     memory.identity_created(identity(), at(0));
     memory.looked_up(true, false, at(0));
-    assert_eq!(reads(&mut memory, false, 0, 3600), [30, 90, 200, 420, 860, 1400, 1940, 2480, 3020, 3560]);
+    assert_eq!(reads(&mut memory, false, 0, 3600), [30, 140, 580, 1120, 1660, 2200, 2740, 3280]);
 }
 
 #[test]

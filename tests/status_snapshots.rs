@@ -292,7 +292,7 @@ fn suspending_keeps_what_is_ready_and_ends_what_is_under_way() {
     "#);
     world.status = status::suspended(&SendingDomainStatus::default(), 1, world.now);
     assert_snapshot!(world.summary(), @"
-    None, records None
+    Some(Pending), records None
     Ready = False Suspended: Suspended before the first reconciliation; set spec.suspend to false to begin
     ");
 }

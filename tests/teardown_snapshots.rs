@@ -19,7 +19,7 @@ fn verified() -> World {
     world
 }
 
-/// Plans the end of `world`, deleted `minutes` ago, seen as `change` leaves it.
+/// Plans the end of `world`, hopeless for `minutes`, seen as `change` leaves it.
 fn end(world: &World, minutes: i64, forced: bool, change: impl FnOnce(&mut Observation)) -> String {
     let mut seen = world.observe();
     change(&mut seen);
@@ -35,13 +35,13 @@ fn end(world: &World, minutes: i64, forced: bool, change: impl FnOnce(&mut Obser
         reconcile_requested: false,
         verification: None,
     };
-    let deleted_at = world.now - SignedDuration::from_mins(minutes);
-    let patience = Patience { deleted_at, grace: SignedDuration::from_mins(10), forced };
+    let hopeless_since = Some(world.now - SignedDuration::from_mins(minutes));
+    let patience = Patience { hopeless_since, grace: SignedDuration::from_mins(10), forced };
     let teardown = plan_teardown(&subject, &world.status, &seen, patience, world.now);
     let mut lines: Vec<String> = teardown.actions.iter().map(ToString::to_string).collect();
     lines.push(match teardown.release {
         Release::Clean => "then let it go".to_owned(),
-        Release::Blocked(blockers) => {
+        Release::Blocked { blockers, .. } => {
             format!("wait: {}", blockers.iter().map(|b| b.reason.as_str()).collect::<Vec<_>>().join(", "))
         }
         Release::Incomplete(left) => format!("let it go, leaving behind {}", left.join("; ")),

@@ -45,6 +45,8 @@ macro_rules! reasons {
 reasons! {
     /// The Secret or its key is not there yet.
     SecretNotFound => Waiting,
+    /// The API server did not hand out the Secret.
+    SecretUnavailable => Waiting,
     /// The Secret's value is empty, binary or over 4 KiB, or the Secret is of a refused type.
     SecretInvalid => Terminal,
     /// The API token is revoked, expired or malformed.

@@ -195,7 +195,7 @@ pub struct RecordStatus {
     #[schemars(length(max = 253))]
     pub name: String,
     /// The right value, unquoted and without a trailing dot.
-    #[schemars(length(max = 4096))]
+    #[schemars(length(max = 8192))]
     pub value: String,
     /// The priority, of an MX only.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,9 +1,11 @@
 //! What every pass shares.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::Store;
 
 use super::Guarded;
@@ -59,6 +61,8 @@ pub struct Context {
     pub memories: Memories,
     /// All objects that are watched, for finding rivals.
     pub stores: Vec<Store<Guarded>>,
+    /// True once every cache has listed: before, rivals are not known.
+    pub listed: AtomicBool,
     /// Events.
     pub recorder: Recorder,
     /// Metrics.
@@ -94,6 +98,8 @@ pub struct Remembered {
     pub written: Option<SendingDomain>,
     /// The region in which an identity of ours was seen.
     pub region: Option<String>,
+    /// Since when nothing but what only a person can mend has held the deletion up.
+    pub hopeless_since: Option<Timestamp>,
     /// How many passes ended early in a row.
     pub failures: u32,
 }

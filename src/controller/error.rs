@@ -28,7 +28,11 @@ impl Error {
     /// Reads an error of a write: a failed test or a moved version is a conflict.
     pub fn of_write(error: kube::Error) -> Self {
         match &error {
-            kube::Error::Api(status) if matches!(status.code, 404 | 409 | 422) => Self::Conflict,
+            kube::Error::Api(status) if matches!(status.code, 404 | 409) => Self::Conflict,
+            // A failed test of a JSON patch; an object that the schema refuses is named as invalid.
+            kube::Error::Api(status) if status.code == 422 && !status.message.contains(" is invalid: ") => {
+                Self::Conflict
+            }
             _ => Self::Kube(Box::new(error)),
         }
     }

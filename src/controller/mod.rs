@@ -11,6 +11,7 @@ pub mod write;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures::{FutureExt, StreamExt, future};
@@ -85,13 +86,14 @@ pub async fn run(watches: Vec<Watch>, scope: &Scope, context: Arc<Context>, stop
 async fn control(watch: Watch, scope: &Scope, context: Arc<Context>, stop: CancellationToken) {
     let mut config = watcher::Config::default();
     config.label_selector.clone_from(&scope.selector);
-    let metrics = context.metrics.clone();
+    let shared = context.clone();
     let stream = watcher(watch.api, config)
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(watch.writer)
         .inspect(move |event| match event {
-            Ok(watcher::Event::InitDone) => metrics.listed("sendingdomains"),
+            Ok(watcher::Event::InitDone) => shared.metrics.listed("sendingdomains"),
+            Ok(watcher::Event::Delete(object)) => forget(object, &shared),
             Ok(_) => {}
             Err(error) => warn!(error = %error, "the watch of SendingDomains failed; it is tried again"),
         })
@@ -115,6 +117,14 @@ async fn control(watch: Watch, scope: &Scope, context: Arc<Context>, stop: Cance
         .await;
 }
 
+/// Lets go of what is remembered of an object that is gone, or that is another operator's now.
+fn forget(object: &Guarded, context: &Context) {
+    if let Some(uid) = object.uid() {
+        context.memories.forget(&uid);
+    }
+    context.metrics.object(&object.namespace().unwrap_or_default(), &object.name_any(), None);
+}
+
 /// The annotations that the operator acts on; those of other tools must not wake it.
 #[allow(clippy::unnecessary_wraps, reason = "the form of a predicate")]
 fn our_annotations(object: &Guarded) -> Option<u64> {
@@ -135,6 +145,9 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
         Err(error) => {
             warn!(parent: &span, %error, "this version cannot read the object; upgrade the operator or correct the object");
             Ok(pass::Done { next: context.settings.pace.terminal(), result: ReconcileResult::Terminal })
+        }
+        Ok(_) if !context.listed.load(Ordering::Acquire) => {
+            Ok(pass::Done { next: Duration::from_secs(1), result: ReconcileResult::Waiting })
         }
         Ok(domain) => {
             let pass = AssertUnwindSafe(pass::pass(domain, &context)).catch_unwind();

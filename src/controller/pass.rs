@@ -73,7 +73,8 @@ async fn live(
     let account = remembered.at_its_place(account(&object, context), &object);
     let mark = Mark::new(&context.settings.owner, namespace, &object.name_any());
     let adopter = format!("{}/{namespace}", context.settings.owner);
-    let reconcile_at = object.annotations().get(RECONCILE_AT).map(String::as_str);
+    let reconcile_at = object.annotations().get(RECONCILE_AT).map(|v| v.chars().take(256).collect::<String>());
+    let reconcile_at = reconcile_at.as_deref();
     let reconcile_requested = reconcile_at.is_some() && reconcile_at != old.last_handled_reconcile_at.as_deref();
     remembered.memory.request(reconcile_at.filter(|_| reconcile_requested));
     let uid = object.uid().unwrap_or_default();
@@ -134,7 +135,8 @@ fn result(status: &SendingDomainStatus) -> ReconcileResult {
     }
 }
 
-/// Observes and plans. Records are only ever written by a plan that was made from a reading of this very pass.
+/// Observes and plans. What is written outside is only ever written by a plan that was made from a reading of this very
+/// pass: what was remembered may have changed hands.
 async fn see_and_plan(
     subject: &Subject<'_>,
     viewpoint: &Viewpoint<'_>,
@@ -145,11 +147,21 @@ async fn see_and_plan(
     let sources = sources(context);
     let sight = observe::observe(viewpoint, &sources, &mut remembered.memory, claim.clone()).await;
     let plan = plan::plan(subject, &sight.observation, viewpoint.now);
-    let writes_records = plan.actions.iter().any(|a| matches!(a, Action::WriteRecords { .. }));
-    if !writes_records || remembered.memory.zone_was_read_at(viewpoint.now) {
+    let writes = |step: Step| plan.actions.iter().any(|a| a.step() == step);
+    let (ses, zone) =
+        (writes(Step::Identity) || writes(Step::MailFrom), writes(Step::Records) && sight.token.is_some());
+    let memory = &mut remembered.memory;
+    let ses_is_old = ses && !memory.identity_is_fresh(viewpoint.now);
+    let zone_is_old = zone && !memory.zone_is_fresh();
+    if !ses_is_old && !zone_is_old {
         return (sight, plan);
     }
-    remembered.memory.zone_changed();
+    if ses_is_old {
+        memory.identity_changed();
+    }
+    if zone_is_old {
+        memory.zone_changed();
+    }
     let sight = observe::observe(viewpoint, &sources, &mut remembered.memory, claim).await;
     let plan = plan::plan(subject, &sight.observation, viewpoint.now);
     (sight, plan)

@@ -12,6 +12,7 @@ use super::pass::{Done, account, carry_out, now, sources, status_of, viewpoint};
 use super::{finalizer, write};
 use crate::api::v1alpha1::{DeletionPolicy, SendingDomain};
 use crate::api::{FORCE_RELEASE, reason::Reason};
+use crate::execute::Outcome;
 use crate::observe;
 use crate::observe::observation::Claim;
 use crate::ownership::Mark;
@@ -38,41 +39,47 @@ pub async fn pass(
     if !finalizer::is_set(&object) {
         return Ok(forget(&object, context));
     }
-    if object.spec.deletion_policy == DeletionPolicy::Retain {
-        return release(api, &object, context).await;
-    }
     if context.settings.dry_run {
         return Ok(waiting(context.settings.pace.pending));
     }
-    let (teardown, outcome_failed, acted) = take_away(&object, namespace, context, remembered).await;
-    match teardown.release {
+    if object.spec.deletion_policy == DeletionPolicy::Retain {
+        return release(api, &object, context).await;
+    }
+    let (teardown, outcome) = take_away(&object, namespace, context, remembered).await;
+    if outcome.faults.is_empty() && !outcome.done.is_empty() {
         // What was taken away is looked for once more.
-        Release::Clean if acted => Ok(waiting(Duration::ZERO)),
-        Release::Clean if !outcome_failed => release(api, &object, context).await,
-        Release::Incomplete(left) if !acted => {
+        return Ok(waiting(Duration::ZERO));
+    }
+    let failed = outcome.faults.iter().map(|(_, fault)| format!("{}: {}", fault.reason, fault.message));
+    let why: Vec<String> = match &teardown.release {
+        Release::Blocked { blockers, .. } => {
+            blockers.iter().map(|b| format!("{}: {}", b.reason, b.message)).chain(failed).collect()
+        }
+        Release::Clean | Release::Incomplete(_) => failed.collect(),
+    };
+    let hopeless = matches!(teardown.release, Release::Blocked { hopeless: true, .. });
+    remembered.hopeless_since = hopeless.then(|| remembered.hopeless_since.unwrap_or_else(now));
+    match teardown.release {
+        Release::Clean if why.is_empty() => release(api, &object, context).await,
+        Release::Incomplete(left) if why.is_empty() => {
             let message = format!("Clean-up was given up; left behind: {}", left.join("; "));
             let note = Note { warning: true, reason: "CleanupIncomplete", action: "CleanUp", message };
             write::events(context, &object, &[note]);
             release(api, &object, context).await
         }
-        Release::Incomplete(_) if acted && !outcome_failed => Ok(waiting(Duration::ZERO)),
-        Release::Blocked(blockers) => {
-            let why: Vec<String> = blockers.iter().map(|b| format!("{}: {}", b.reason, b.message)).collect();
+        Release::Clean | Release::Incomplete(_) | Release::Blocked { .. } => {
             blocked(api, &object, &why.join("; "), context, remembered).await
-        }
-        Release::Clean | Release::Incomplete(_) => {
-            blocked(api, &object, "A write failed and is repeated; the log says more", context, remembered).await
         }
     }
 }
 
-/// Observes, plans and executes the end; answers the plan, whether a write failed, and whether one succeeded.
+/// Observes, plans and executes the end.
 async fn take_away(
     object: &SendingDomain,
     namespace: &str,
     context: &Context,
     remembered: &mut Remembered,
-) -> (Teardown, bool, bool) {
+) -> (Teardown, Outcome) {
     let now = now();
     let status = status_of(object);
     let account = remembered.at_its_place(account(object, context), object);
@@ -93,14 +100,14 @@ async fn take_away(
     let viewpoint = viewpoint(object, namespace, &account, &mark, false, context, now);
     let sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, Claim::default()).await;
     let patience = Patience {
-        deleted_at: object.metadata.deletion_timestamp.as_ref().map_or(now, |t| t.0),
+        hopeless_since: remembered.hopeless_since,
         grace: SignedDuration::try_from(context.settings.cleanup_grace).unwrap_or(SignedDuration::MAX),
         forced: object.annotations().get(FORCE_RELEASE).is_some_and(|v| v == "true"),
     };
     let teardown = plan_teardown(&subject, &status, &sight.observation, patience, now);
     let outcome = carry_out(&teardown.actions, &sight, &account, object, context, remembered, now).await;
     write::events(context, object, &status::events::between(&status, &status, &outcome));
-    (teardown, !outcome.faults.is_empty(), !outcome.done.is_empty())
+    (teardown, outcome)
 }
 
 async fn blocked(

@@ -56,10 +56,11 @@ impl Holds {
         self.0.clear();
     }
 
-    /// How long until the first fault is due again.
+    /// How long until the first fault that still stands is due again.
     pub fn next_due(&self, now: Timestamp) -> Option<Duration> {
-        let waits = self.0.values().map(|h| Duration::try_from(h.until.duration_since(now)).unwrap_or_default());
-        waits.min()
+        // What is due already and was not tried is not wanted any more.
+        let standing = self.0.values().filter(|h| h.until > now);
+        standing.map(|h| Duration::try_from(h.until.duration_since(now)).unwrap_or_default()).min()
     }
 }
 
@@ -90,6 +91,7 @@ mod tests {
         assert_eq!(holds.standing(READ, 1, at(7)), Some(fault.clone()));
         assert_eq!(holds.standing(READ, 1, at(8)), None);
         assert_eq!(holds.standing(READ, 2, at(7)), None, "another cause");
+        assert_eq!(holds.next_due(at(8)), None, "due, and not tried: nothing to hurry for");
         holds.succeeded(READ);
         holds.failed(READ, fault, 1, at(0), PACE);
         assert_eq!(holds.next_due(at(0)).unwrap().as_secs(), 1);

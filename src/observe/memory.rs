@@ -29,12 +29,16 @@ struct Read<T> {
 pub struct Memory {
     identity: Option<Read<Option<Identity>>>,
     identity_is_stale: bool,
+    identity_is_fresh: bool,
+    /// When we made the identity.
+    made_at: Option<Timestamp>,
     /// Since when our own look-ups find every required record, and how often SES was read since.
     found_since: Option<Timestamp>,
     reads_since_found: u32,
     zone: Option<Read<ZoneView>>,
     zone_cause: u64,
     zone_is_stale: bool,
+    zone_is_fresh: bool,
     /// How often the zone was read while DNS did not show what is in it.
     zone_reads_unseen: u32,
     token: Option<ApiToken>,
@@ -44,6 +48,7 @@ pub struct Memory {
     busy: u32,
     reconcile_at: Option<String>,
     ending: bool,
+    contested: bool,
 }
 
 impl Memory {
@@ -76,8 +81,8 @@ impl Memory {
         }
         let (since, wait) = match self.found_since {
             Some(found) if !ready => {
-                // After 1, 3, 7, … pending intervals, at most twenty apart.
-                let step = 2_u32.saturating_pow(self.reads_since_found.min(10)).min(20);
+                // After 1, 5 and 21 pending intervals, then every twenty.
+                let step = 4_u32.saturating_pow(self.reads_since_found.min(3)).min(20);
                 (read.at.max(found), pace.pending.saturating_mul(step).min(pace.verified.max(pace.pending)))
             }
             _ => (read.at, pace.verified),
@@ -89,6 +94,7 @@ impl Memory {
     pub fn identity_read(&mut self, identity: Option<Identity>, now: Timestamp) {
         self.identity = Some(Read { value: identity, at: now });
         self.identity_is_stale = false;
+        self.identity_is_fresh = true;
         self.reads_since_found = self.reads_since_found.saturating_add(1);
     }
 
@@ -98,6 +104,7 @@ impl Memory {
         let incomplete = identity.dkim.tokens.is_empty();
         self.identity_read(Some(identity), now);
         self.identity_is_stale = incomplete;
+        self.made_at = Some(now);
     }
 
     /// SES has deleted the identity.
@@ -139,6 +146,7 @@ impl Memory {
         self.zone = Some(Read { value: view, at: now });
         self.zone_cause = cause;
         self.zone_is_stale = false;
+        self.zone_is_fresh = true;
         self.zone_reads_unseen = self.zone_reads_unseen.saturating_add(1);
     }
 
@@ -164,9 +172,21 @@ impl Memory {
         self.zone_is_stale = true;
     }
 
-    /// True if the zone was read in the pass that began at `now`.
-    pub fn zone_was_read_at(&self, now: Timestamp) -> bool {
-        !self.zone_is_stale && self.zone.as_ref().is_some_and(|read| read.at == now)
+    /// A pass begins: nothing was read in it yet.
+    pub fn begin_pass(&mut self) {
+        self.zone_is_fresh = false;
+        self.identity_is_fresh = false;
+    }
+
+    /// True if the zone was read in this pass.
+    pub fn zone_is_fresh(&self) -> bool {
+        self.zone_is_fresh
+    }
+
+    /// True if the identity was read in this pass, or made by us less than a minute ago.
+    pub fn identity_is_fresh(&self, now: Timestamp) -> bool {
+        let just_made = self.made_at.is_some_and(|made| elapsed(made, now) < JUST_MADE);
+        self.identity_is_fresh || (just_made && !self.identity_is_stale)
     }
 
     /// Takes note of our own look-ups: whether SES can find every required record as far as they tell, and whether one
@@ -201,6 +221,15 @@ impl Memory {
         self.zone_is_stale = true;
         self.lookups = None;
         self.holds.clear();
+    }
+
+    /// Takes note of whether somebody older wants the same domain. When nobody does any more, what was read of the
+    /// identity meanwhile was theirs.
+    pub fn contested(&mut self, contested: bool) {
+        if self.contested && !contested {
+            self.identity_is_stale = true;
+        }
+        self.contested = contested;
     }
 
     /// Has everything read anew when the object is first seen deleted: only what carries our mark now is taken away.
@@ -272,6 +301,9 @@ impl Memory {
         self.holds.next_due(now)
     }
 }
+
+/// What we made ourselves so recently need not be read before it is written to.
+const JUST_MADE: Duration = Duration::from_mins(1);
 
 /// Passes come up to a tenth early, so that many objects do not wake together: whoever waits to the second is always
 /// just too early, and then reads in every second pass only.

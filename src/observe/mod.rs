@@ -18,6 +18,7 @@ use k8s_openapi::jiff::Timestamp;
 use self::memory::Memory;
 use self::observation::{Claim, Fault, Lookups, Observation, Observed, Question, ZoneView};
 use self::zone::Zones;
+use crate::api::reason::Reason;
 use crate::api::v1alpha1::{
     CloudflareSpec, ConflictPolicy, DnsProvider, RecordPurpose, RecordState, SecretKeyRef, SendingDomain,
     SendingDomainSpec,
@@ -76,12 +77,15 @@ impl Viewpoint<'_> {
         self.object.metadata.deletion_timestamp.is_some()
     }
 
-    /// Where the records are: at the place of the spec, and for clean-up at the one that status remembers.
+    /// Where the records are: at the place of the spec, and for clean-up where status says that they were written. That
+    /// is a hint, and needs no more: only what carries our mark is taken away there.
     fn place(&self) -> Option<CloudflareSpec> {
+        let last = self.object.status.as_ref().and_then(|s| s.dns.as_ref()).filter(|_| self.deleted());
         if let DnsProvider::Cloudflare(spec) = self.spec().dns_provider() {
-            return Some(spec.clone());
+            let zone_id = spec.zone_id.clone().or_else(|| last.and_then(|d| d.zone_id.clone()));
+            return Some(CloudflareSpec { zone_id, ..spec.clone() });
         }
-        let last = self.object.status.as_ref().and_then(|s| s.dns.as_ref()).filter(|_| self.deleted())?;
+        let last = last?;
         Some(CloudflareSpec {
             api_token_secret_ref: SecretKeyRef { name: last.secret_name.clone()?, key: last.secret_key.clone()? },
             zone_id: last.zone_id.clone(),
@@ -102,16 +106,23 @@ pub struct Sight {
 
 /// Reads the world for one object.
 pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut Memory, claim: Claim) -> Sight {
-    if !from.deleted() && claims::refusal(&from.spec().domain, &claim).is_some() {
-        // Whoever may not have the domain learns nothing about it.
+    memory.begin_pass();
+    if !from.deleted() && claims::forbidden(&from.spec().domain, &claim).is_some() {
         return Sight { observation: nothing_seen(claim), token: None, cause: 0 };
     }
+    memory.contested(claim != Claim::default());
     let identity = observe_identity(from, sources, memory).await;
     // Nothing is asked on behalf of an identity of somebody else.
     let ours = identity
         .known()
         .and_then(Option::as_ref)
         .filter(|identity| matches!(from.mark.ownership(&identity.tags), Ownership::Ours(_)));
+    // The object whose mark the identity carries has the domain, whoever is older.
+    let claim = if ours.is_some() { Claim::default() } else { claim };
+    if !from.deleted() && claims::refusal(&from.spec().domain, &claim).is_some() {
+        // Whoever may not have the domain learns nothing about it.
+        return Sight { observation: nothing_seen(claim), token: None, cause: 0 };
+    }
     let has_tokens = ours.is_some_and(|identity| identity.dkim.tokens.len() == ses::identity::DKIM_TOKENS);
     let (token, zone, place) = observe_zone(from, sources, memory, has_tokens).await;
     let cause = hash(&(place, ours.is_some_and(ses::identity::Identity::is_dkim_verified)));
@@ -164,10 +175,14 @@ async fn observe_identity(
             }
         }
     }
-    // An outage does not unmake what was read before it.
-    match (memory.identity(), memory.standing_read(Step::Identity, cause, from.now)) {
-        (Some(identity), _) => Observed::Known(identity.clone()),
-        (None, Some(fault)) => Observed::Unavailable(fault),
+    // What was read before a read that failed is not known any more; only a read that had to wait for its turn is none
+    // that failed, as long as nothing is to be taken away.
+    let fault = memory.standing_read(Step::Identity, cause, from.now);
+    let waits = |fault: &Fault| fault.reason == Reason::WaitingForSESBudget && !from.deleted();
+    match (memory.identity(), fault) {
+        (Some(identity), None) => Observed::Known(identity.clone()),
+        (Some(identity), Some(fault)) if waits(&fault) => Observed::Known(identity.clone()),
+        (_, Some(fault)) => Observed::Unavailable(fault),
         (None, None) => Observed::NotConfigured,
     }
 }

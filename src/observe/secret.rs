@@ -69,7 +69,7 @@ fn unreadable(reference: &SecretKeyRef, error: &kube::Error) -> Fault {
             "The operator may not read the Secret {name}: its ServiceAccount needs the verb get on secrets in this namespace"
         )),
         _ => Fault {
-            reason: Reason::SecretNotFound,
+            reason: Reason::SecretUnavailable,
             message: format!("The Secret {name} could not be read from the API server; it is tried again"),
             class: ErrorClass::Transient { retry_after: None },
         },

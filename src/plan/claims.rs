@@ -15,8 +15,8 @@ pub const ALLOWED_DOMAINS: &str = "sendingdomain.dev/allowed-domains";
 /// Annotation of a Namespace: the roles that its objects may name, separated likewise.
 pub const ALLOWED_ROLE_ARNS: &str = "sendingdomain.dev/allowed-role-arns";
 
-/// Why the object may not have its domain; `None` if it may.
-pub fn refusal(domain: &str, claim: &Claim) -> Option<Blocker> {
+/// Why the object may not have its domain, whatever SES says; `None` if that is open.
+pub fn forbidden(domain: &str, claim: &Claim) -> Option<Blocker> {
     if let Some((reason, message)) = &claim.refused {
         return Some(Blocker::new(IdentityReady, *reason, message.clone()));
     }
@@ -26,6 +26,14 @@ pub fn refusal(domain: &str, claim: &Claim) -> Option<Blocker> {
              mail.example.{domain}"
         );
         return Some(Blocker::new(IdentityReady, Reason::PublicSuffix, message));
+    }
+    None
+}
+
+/// Why the object may not have its domain; `None` if it may. An object whose mark the identity carries has no rivals.
+pub fn refusal(domain: &str, claim: &Claim) -> Option<Blocker> {
+    if let Some(blocker) = forbidden(domain, claim) {
+        return Some(blocker);
     }
     if let Some(holder) = &claim.domain_holder_here {
         let message = format!(

@@ -56,6 +56,13 @@ fn adopt_or_refuse(subject: &Subject<'_>, seen: &Observation, identity: &Identit
     let (reason, message) = if subject.spec.ses.adoption_policy != AdoptionPolicy::Adopt
         || !(released || (unmarked && subject.allow_adoption))
     {
+        if subject.mark.is_sibling_of(&identity.tags) {
+            let message = format!(
+                "The SES identity of {domain} carries the mark of another SendingDomain, which has the domain; delete that one \
+                 first"
+            );
+            return plan.blockers.push(Blocker::new(IdentityReady, Reason::DomainConflict, message));
+        }
         let message = format!(
             "SES already has an identity for {domain} that this object did not create, and it is left alone. To take it over, \
              tag it {TAG_ADOPTABLE_BY}={} and set spec.ses.adoptionPolicy to Adopt; else delete it or use another domain",

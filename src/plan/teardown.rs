@@ -24,16 +24,21 @@ pub enum Release {
     /// Nothing of ours is left, or everything is to stay.
     Clean,
     /// Not before something has changed.
-    Blocked(Vec<Blocker>),
+    Blocked {
+        /// What stands in the way.
+        blockers: Vec<Blocker>,
+        /// True if only a person can change it.
+        hopeless: bool,
+    },
     /// Yes, although something may be left behind: what, and why.
     Incomplete(Vec<String>),
 }
 
-/// How long ago deletion began, and how long it may be held up.
+/// Since when deletion is held up, and how long it may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// When the object was deleted.
-    pub deleted_at: Timestamp,
+    /// Since when nothing but what only a person can mend has held it up; `None` if it was not before.
+    pub hopeless_since: Option<Timestamp>,
     /// `--cleanup-grace`.
     pub grace: SignedDuration,
     /// The annotation `force-release`.
@@ -58,12 +63,12 @@ pub fn plan_teardown(
     if faults.is_empty() {
         return Teardown { actions, release: Release::Clean };
     }
-    let expired = now.duration_since(patience.deleted_at) >= patience.grace;
     let hopeless = faults.iter().all(|(blocker, _)| is_hopeless(blocker.reason));
+    let expired = patience.hopeless_since.is_some_and(|since| now.duration_since(since) >= patience.grace);
     let release = if patience.forced || (expired && hopeless) {
         Release::Incomplete(faults.into_iter().map(|(_, left)| left).collect())
     } else {
-        Release::Blocked(faults.into_iter().map(|(blocker, _)| blocker).collect())
+        Release::Blocked { blockers: faults.into_iter().map(|(blocker, _)| blocker).collect(), hopeless }
     };
     Teardown { actions, release }
 }
@@ -135,6 +140,7 @@ fn is_hopeless(reason: Reason) -> bool {
             | Reason::InvalidAPIToken
             | Reason::ZoneNotAccessible
             | Reason::ZoneAmbiguous
+            | Reason::ZonePending
             | Reason::RecordWriteDenied
             | Reason::AWSAccessDenied
             | Reason::AWSCredentialsUnavailable

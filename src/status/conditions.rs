@@ -44,13 +44,13 @@ impl Unmet {
 
 /// Judges every condition. `status` holds the records and the verification of this pass already.
 pub fn judge(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &Report<'_>) -> Judged {
-    let failed = has_failed(status, report);
+    let failed = has_failed(old, status, report);
     let mut checks: Vec<(ConditionType, Check, Reason)> =
         vec![(IdentityReady, kept(old, IdentityReady, report, identity_ready(report)), Reason::Synced)];
     if !matches!(report.subject.spec.dns_provider(), DnsProvider::Manual) {
-        checks.push((RecordsSynced, records_synced(report), Reason::Synced));
+        checks.push((RecordsSynced, kept(old, RecordsSynced, report, records_synced(report)), Reason::Synced));
     }
-    checks.push((DnsVerified, dns_verified(status, report), Reason::Verified));
+    checks.push((DnsVerified, kept(old, DnsVerified, report, dns_verified(status, report)), Reason::Verified));
     checks.push((DkimVerified, kept(old, DkimVerified, report, dkim_verified(status, report)), Reason::Verified));
     checks.push((
         MailFromVerified,
@@ -73,7 +73,10 @@ pub fn judge(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &R
         .iter()
         .any(|r| r.purpose == RecordPurpose::Spf && matches!(r.state, RecordState::Missing | RecordState::Incorrect));
     let met = !spf_is_wrong && checks.iter().all(|(t, check, _)| !needed(t) || check.is_ok());
-    let first = checks.iter().find_map(|(_, check, _)| check.as_ref().err().cloned());
+    // That nobody looks is no reason to wait.
+    let first = checks
+        .iter()
+        .find_map(|(_, check, _)| check.as_ref().err().filter(|unmet| unmet.reason != Reason::CheckDisabled).cloned());
     let ready = match first {
         _ if met => Ok(format!("{} is verified: mail can be sent", report.subject.spec.domain)),
         Some(unmet) => Err(Unmet { status: ConditionStatus::False, ..unmet }),
@@ -120,7 +123,7 @@ fn as_it_was(condition: &Condition) -> Option<Verdict> {
         "False" => ConditionStatus::False,
         _ => ConditionStatus::Unknown,
     };
-    let reason = Reason::ALL.iter().find(|r| r.as_str() == condition.reason)?;
+    let reason = reason_of(condition)?;
     Some(Verdict { status, reason: reason.as_str(), message: condition.message.clone() })
 }
 
@@ -131,12 +134,22 @@ fn verdict(check: &Check, reason: Reason) -> Verdict {
     }
 }
 
-/// What SES said last stands while SES cannot be asked: an outage is no loss of verification.
+/// What was said last stands while SES cannot be asked: an outage is no loss of verification. Only IdentityReady tells of
+/// it, and not even that of an object that is Ready.
 fn kept(old: &SendingDomainStatus, condition_type: ConditionType, report: &Report<'_>, check: Check) -> Check {
-    match (report.identity_is_unavailable(), find(&old.conditions, condition_type)) {
-        (true, Some(condition)) if condition.status == "True" && was_ready(old) => Ok(condition.message.clone()),
+    let tells = condition_type == IdentityReady && !was_ready(old);
+    match find(&old.conditions, condition_type).and_then(|condition| Some((condition, reason_of(condition)?))) {
+        Some((condition, reason)) if report.identity_is_unavailable() && !tells => match condition.status.as_str() {
+            "True" => Ok(condition.message.clone()),
+            "False" => Err(Unmet::no(reason, condition.message.clone())),
+            _ => Err(Unmet::unknown(reason, condition.message.clone())),
+        },
         _ => check,
     }
+}
+
+fn reason_of(condition: &Condition) -> Option<Reason> {
+    Reason::ALL.iter().copied().find(|r| r.as_str() == condition.reason)
 }
 
 /// Once failed, nobody waits any more: what is still missing is what has to be mended.
@@ -172,7 +185,10 @@ fn is_lost(status: &SendingDomainStatus, report: &Report<'_>) -> bool {
 }
 
 /// SES has given up, or a first verification has passed its deadline.
-fn has_failed(status: &SendingDomainStatus, report: &Report<'_>) -> bool {
+fn has_failed(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &Report<'_>) -> bool {
+    if report.identity_is_unavailable() && old.phase == Some(Phase::Failed) {
+        return true;
+    }
     let overdue = status.verification.as_ref().is_some_and(|v| v.verified_at.is_none() && report.now >= v.deadline.0);
     report.identity().is_some_and(Identity::has_failed) || overdue
 }

@@ -69,10 +69,11 @@ pub fn compute(old: &SendingDomainStatus, report: &Report<'_>) -> SendingDomainS
         records: old.records.clone(),
         verification: old.verification.clone(),
         recommendations: recommendations(report),
-        last_handled_reconcile_at: report.reconcile_at.map(|v| v.chars().take(256).collect()),
+        last_handled_reconcile_at: handled(old, report),
     };
     if !report.identity_is_unavailable() {
-        status.identity = report.identity().map(|identity| identity_status(identity, report));
+        status.identity =
+            report.identity().map(|identity| identity_status(identity, report)).or_else(|| region_only(old));
         status.records = report.plan.wanted.iter().map(|w| record_status(w, report.seen)).collect();
         status.records_found = records_found(&status.records, report);
         status.verification = verification(old, report);
@@ -94,6 +95,7 @@ pub fn compute(old: &SendingDomainStatus, report: &Report<'_>) -> SendingDomainS
 pub fn suspended(old: &SendingDomainStatus, generation: i64, now: Timestamp) -> SendingDomainStatus {
     let mut status = SendingDomainStatus { observed_generation: generation, ..old.clone() };
     if crate::api::condition::find(&old.conditions, ConditionType::Ready).is_none() {
+        status.phase = Some(Phase::Pending);
         status.conditions =
             crate::api::condition::merge(&old.conditions, &[conditions::suspended_ready()], generation, now);
         return status;
@@ -124,6 +126,18 @@ pub fn cleanup_blocked(
     }
 }
 
+/// A request is handled when nothing that it asked for has failed.
+fn handled(old: &SendingDomainStatus, report: &Report<'_>) -> Option<String> {
+    let done = report.outcome.faults.is_empty() && !report.outcome.dry_run && !report.identity_is_unavailable();
+    if done { report.reconcile_at.map(str::to_owned) } else { old.last_handled_reconcile_at.clone() }
+}
+
+/// The region stays when the identity does not: the next one is made there, and clean-up looks there.
+fn region_only(old: &SendingDomainStatus) -> Option<IdentityStatus> {
+    let region = old.identity.as_ref()?.region.clone()?;
+    Some(IdentityStatus { region: Some(region), ..IdentityStatus::default() })
+}
+
 fn identity_status(identity: &Identity, report: &Report<'_>) -> IdentityStatus {
     let origin = match report.subject.mark.ownership(&identity.tags) {
         Ownership::Ours(origin) => Some(origin),
@@ -151,8 +165,9 @@ fn dns_status(old: &SendingDomainStatus, report: &Report<'_>) -> DnsStatus {
         DnsProvider::ExternalDns(_) => DnsProviderName::ExternalDns,
         DnsProvider::Cloudflare(_) => DnsProviderName::Cloudflare,
     };
-    // The last place stays as a hint for clean-up while it cannot be read.
-    let last = old.dns.clone().filter(|d| d.provider == provider);
+    // The last place stays as a hint for clean-up while it cannot be read, and when a person takes the records over.
+    let last = old.dns.clone().filter(|d| d.provider == provider || provider == DnsProviderName::Manual);
+    let last = last.map(|d| DnsStatus { provider, ..d });
     let mut status =
         last.unwrap_or(DnsStatus { provider, zone_name: None, zone_id: None, secret_name: None, secret_key: None });
     if let (DnsProvider::Cloudflare(cloudflare), Some(view)) =
