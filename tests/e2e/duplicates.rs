@@ -104,15 +104,35 @@ async fn in_another_namespace_the_older_is_not_named() {
     rig.finish().await;
 }
 
+/// The mark on the identity says whose it is, not the age: otherwise a fleet that comes into sight in another order (a
+/// restored cluster, a wider `--watch-namespace`) would stop sending.
 #[tokio::test]
-async fn an_object_that_had_it_before_keeps_it_whoever_is_older() {
-    // The other namespace's object exists while the operator does not look there: its age does not take the domain away.
-    let rig = Rig::start().await;
-    rig.create(&object::manual("elder", "elder.example.com")).await;
+#[ignore = "not so yet: the older takes the domain from the younger whose identity it is, and then both are refused"]
+async fn whoever_has_the_identity_keeps_it_from_an_older_one_that_comes_into_sight() {
+    let mut rig = Rig::over_namespaces(2, |options| {
+        options.namespaces.truncate(1);
+    })
+    .await;
+    let other = rig.others[0].clone();
+    rig.world
+        .create(&other, &object::manual("elder", DOMAIN))
+        .await
+        .unwrap();
     later().await;
     rig.verified_cloudflare().await;
     let tokens = rig.identity().unwrap().tokens;
-    rig.world.delete_and_wait(&rig.namespace, "elder", LIMIT).await.unwrap();
+    rig.operator.stop().await.unwrap();
+    rig.watch_namespaces(&[rig.namespace.clone(), other.clone()]).await;
+    let is_stalled = |o: &Value| object::condition_status(o, "Stalled") == "True";
+    let elder = rig
+        .world
+        .wait_for(&other, "elder", "Stalled", is_stalled, LIMIT)
+        .await
+        .unwrap();
+    assert_shows_nothing(&elder);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let younger = rig.get().await;
+    assert!(object::is_ready(&younger), "{}", younger["status"]);
     assert_eq!(rig.identity().unwrap().tokens, tokens);
     rig.finish().await;
 }

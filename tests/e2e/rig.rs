@@ -34,6 +34,7 @@ pub struct Rig {
     pub namespace: String,
     /// More namespaces that the operator watches.
     pub others: Vec<String>,
+    options: OperatorOptions,
     aws_secret: String,
     is_finished: bool,
 }
@@ -75,9 +76,21 @@ impl Rig {
             operator,
             namespace,
             others: namespaces,
+            options,
             aws_secret,
             is_finished: false,
         }
+    }
+
+    /// Starts another operator in the place of the last one, with the same owner id and over these namespaces.
+    pub async fn watch_namespaces(&mut self, namespaces: &[String]) {
+        self.operator.stop().await.unwrap();
+        let options = OperatorOptions {
+            namespaces: namespaces.to_vec(),
+            owner_id: Some(self.operator.owner_id().to_owned()),
+            ..self.options.clone()
+        };
+        self.operator = self.world.operator(&options).unwrap();
     }
 
     /// A Cloudflare domain in a zone of its parent, with a good token.

@@ -1,5 +1,7 @@
 //! Secrets that are not there, or hold no token: told, waited for, and mended without a restart.
 
+use std::time::{Duration, Instant};
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::PostParams;
@@ -29,6 +31,11 @@ async fn a_missing_secret_and_a_missing_key_are_waited_for() {
     let is_named = |o: &serde_json::Value| object::message(o, "Ready").contains("has no key api-token");
     rig.until("the missing key named", is_named).await;
     rig.set_token(rig.world.token()).await;
+    let appeared = Instant::now();
+    rig.until("synced", |o| object::condition_status(o, "RecordsSynced") == "True")
+        .await;
+    // Ten pending intervals, for the machine may be busy; nothing else would wake the object.
+    assert!(appeared.elapsed() < Duration::from_secs(10), "{:?}", appeared.elapsed());
     rig.ready().await;
     rig.finish().await;
 }
