@@ -58,12 +58,7 @@ impl Recorder {
         let (queue, messages) = mpsc::channel(QUEUE);
         tokio::spawn(work(client, messages, metrics.clone()));
         let reporting_instance = clean(reporting_instance, WORD_LIMIT).into();
-        Self {
-            queue,
-            said: Arc::default(),
-            reporting_instance,
-            metrics,
-        }
+        Self { queue, said: Arc::default(), reporting_instance, metrics }
     }
 
     /// Tells an event about `reference`, in its namespace; returns at once.
@@ -123,11 +118,7 @@ impl Recorder {
 
 /// Events about objects without a namespace live in `default`, by the API's own rule.
 fn namespace(reference: &ObjectReference) -> &str {
-    reference
-        .namespace
-        .as_deref()
-        .filter(|namespace| !namespace.is_empty())
-        .unwrap_or("default")
+    reference.namespace.as_deref().filter(|namespace| !namespace.is_empty()).unwrap_or("default")
 }
 
 /// Unique among replicas and restarts, and a DNS subdomain however long the object's name is.
@@ -172,16 +163,11 @@ struct Said {
 
 impl Said {
     fn key(&self, about: &ObjectReference, reason: &str, note: &str) -> u64 {
-        self.hasher
-            .hash_one((&about.uid, &about.namespace, &about.name, reason, note))
+        self.hasher.hash_one((&about.uid, &about.namespace, &about.name, reason, note))
     }
 
     fn lately(&mut self, key: u64, now: Instant) -> bool {
-        while self
-            .order
-            .front()
-            .is_some_and(|(at, _)| now.saturating_duration_since(*at) >= REPEAT_AFTER)
-        {
+        while self.order.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) >= REPEAT_AFTER) {
             self.forget_oldest();
         }
         self.keys.contains(&key)
@@ -250,19 +236,12 @@ mod tests {
             assert!(note.ends_with(CUT));
         }
         assert_eq!(clean(&"€".repeat(333), NOTE_LIMIT).len(), 999);
-        assert_eq!(
-            clean(&"€".repeat(334), NOTE_LIMIT).len(),
-            999,
-            "bytes count, not characters"
-        );
+        assert_eq!(clean(&"€".repeat(334), NOTE_LIMIT).len(), 999, "bytes count, not characters");
     }
 
     #[test]
     fn a_note_cannot_move_the_cursor() {
-        assert_eq!(
-            clean("a\nb\u{1b}[2J\u{202e}c\u{7f}\u{85}", NOTE_LIMIT),
-            "a\\nb\\u{1b}[2J\\u{202e}c\\u{7f}\\u{85}"
-        );
+        assert_eq!(clean("a\nb\u{1b}[2J\u{202e}c\u{7f}\u{85}", NOTE_LIMIT), "a\\nb\\u{1b}[2J\\u{202e}c\\u{7f}\\u{85}");
     }
 
     #[test]
@@ -271,10 +250,7 @@ mod tests {
         assert!(event_name("mail", now).starts_with("mail."));
         assert_ne!(event_name("mail", now), event_name("mail", now));
         let long = event_name(&format!("{}.{}", "a".repeat(199), "b".repeat(53)), now);
-        assert!(
-            long.starts_with(&format!("{}.", "a".repeat(199))) && !long.contains(".."),
-            "{long}"
-        );
+        assert!(long.starts_with(&format!("{}.", "a".repeat(199))) && !long.contains(".."), "{long}");
         assert_eq!(event_name(&"a".repeat(253), now).len(), 225);
     }
 
@@ -282,10 +258,7 @@ mod tests {
     fn the_same_is_said_once_in_ten_minutes_and_the_memory_is_bounded() {
         let mut said = Said::default();
         let start = Instant::now();
-        let about = ObjectReference {
-            uid: Some("1".into()),
-            ..ObjectReference::default()
-        };
+        let about = ObjectReference { uid: Some("1".into()), ..ObjectReference::default() };
         let key = said.key(&about, "Reason", "note");
         assert_ne!(key, said.key(&about, "Reason", "another note"));
         assert!(!said.lately(key, start));

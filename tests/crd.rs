@@ -1,10 +1,5 @@
 //! The committed CRD: current, described, bounded, and with the columns that the design promises.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test's own helpers may fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own helpers may fail the test")]
 
 use sending_domain_operator::api::crd::crd_yaml;
 use serde_json::{Value, json};
@@ -61,10 +56,7 @@ fn is(schema: &Value, name: &str) -> bool {
 
 #[test]
 fn the_committed_crd_is_current() {
-    assert!(
-        COMMITTED == crd_yaml().unwrap(),
-        "crds/sendingdomains.yaml is stale: run `make generate` and commit it"
-    );
+    assert!(COMMITTED == crd_yaml().unwrap(), "crds/sendingdomains.yaml is stale: run `make generate` and commit it");
 }
 
 #[test]
@@ -83,10 +75,7 @@ fn every_field_is_described() {
 #[test]
 fn every_string_is_bounded() {
     assert_none(|_, schema| {
-        is(schema, "string")
-            && ["maxLength", "enum", "format"]
-                .iter()
-                .all(|bound| schema.get(bound).is_none())
+        is(schema, "string") && ["maxLength", "enum", "format"].iter().all(|bound| schema.get(bound).is_none())
     });
 }
 
@@ -115,16 +104,10 @@ fn every_integer_is_bounded() {
 fn there_are_no_floats_no_nulls_and_no_open_objects() {
     assert_none(|_, schema| {
         is(schema, "number")
-            || [
-                "nullable",
-                "x-kubernetes-preserve-unknown-fields",
-                "x-kubernetes-int-or-string",
-            ]
-            .iter()
-            .any(|key| schema.get(key).is_some())
-            || schema["enum"]
-                .as_array()
-                .is_some_and(|values| values.contains(&Value::Null))
+            || ["nullable", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-int-or-string"]
+                .iter()
+                .any(|key| schema.get(key).is_some())
+            || schema["enum"].as_array().is_some_and(|values| values.contains(&Value::Null))
             || (is(schema, "object")
                 && schema.get("properties").is_none()
                 && schema.get("additionalProperties").is_none())
@@ -152,9 +135,7 @@ fn no_list_of_the_file_is_empty() {
                 assert!(!items.is_empty(), "{path} is empty");
                 items.iter().for_each(|item| search(item, &format!("{path}[]")));
             }
-            Value::Object(fields) => fields
-                .iter()
-                .for_each(|(name, field)| search(field, &format!("{path}.{name}"))),
+            Value::Object(fields) => fields.iter().for_each(|(name, field)| search(field, &format!("{path}.{name}"))),
             _ => {}
         }
     }
@@ -180,12 +161,7 @@ fn the_columns_are_those_of_the_design() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|column| {
-            (
-                column["name"].as_str().unwrap().to_uppercase(),
-                column["priority"].as_i64().unwrap_or(0) > 0,
-            )
-        })
+        .map(|column| (column["name"].as_str().unwrap().to_uppercase(), column["priority"].as_i64().unwrap_or(0) > 0))
         .collect();
     let narrow = ["DOMAIN", "STATUS", "READY", "RECORDS", "REASON", "AGE"].map(|name| (name.to_owned(), false));
     let wide = ["DKIM", "MAIL FROM", "DNS", "REGION", "MESSAGE"].map(|name| (name.to_owned(), true));
@@ -206,8 +182,5 @@ fn the_names_are_those_of_the_design() {
     );
     assert_eq!(version(&crd)["name"], "v1alpha1");
     assert_eq!(version(&crd)["subresources"], json!({ "status": {} }));
-    assert_eq!(
-        version(&crd)["selectableFields"],
-        json!([{ "jsonPath": ".spec.domain" }])
-    );
+    assert_eq!(version(&crd)["selectableFields"], json!([{ "jsonPath": ".spec.domain" }]));
 }

@@ -1,11 +1,5 @@
 //! Events as users see them, on a real API server.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test program"
-)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test program")]
 
 use std::time::{Duration, Instant};
 
@@ -28,14 +22,8 @@ async fn client() -> Client {
 /// A namespace of its own, and a recorder.
 async fn set_up(namespace: &str) -> (Recorder, Metrics) {
     let namespaces: Api<Namespace> = Api::all(client().await);
-    let metadata = ObjectMeta {
-        name: Some(namespace.to_owned()),
-        ..ObjectMeta::default()
-    };
-    let created = Namespace {
-        metadata,
-        ..Namespace::default()
-    };
+    let metadata = ObjectMeta { name: Some(namespace.to_owned()), ..ObjectMeta::default() };
+    let created = Namespace { metadata, ..Namespace::default() };
     namespaces.create(&PostParams::default(), &created).await.unwrap();
     let metrics = Metrics::new();
     (Recorder::new(client().await, "operator-0", metrics.clone()), metrics)
@@ -58,11 +46,7 @@ async fn events(namespace: &str) -> Vec<Event> {
 }
 
 async fn notes(namespace: &str) -> Vec<String> {
-    let mut notes: Vec<String> = events(namespace)
-        .await
-        .into_iter()
-        .filter_map(|event| event.note)
-        .collect();
+    let mut notes: Vec<String> = events(namespace).await.into_iter().filter_map(|event| event.note).collect();
     notes.sort();
     notes
 }
@@ -70,32 +54,17 @@ async fn notes(namespace: &str) -> Vec<String> {
 fn lost(metrics: &Metrics, cause: &str) -> u32 {
     let text = metrics.openmetrics().unwrap();
     let series = format!("sendingdomain_events_dropped_total{{cause=\"{cause}\"}} ");
-    text.lines()
-        .find_map(|line| line.strip_prefix(&series))
-        .unwrap()
-        .parse()
-        .unwrap()
+    text.lines().find_map(|line| line.strip_prefix(&series)).unwrap().parse().unwrap()
 }
 
 #[tokio::test]
 async fn kubectl_shows_it() {
     let (recorder, metrics) = set_up("shown").await;
-    recorder.publish(
-        about("shown", "mail"),
-        true,
-        "InvalidAPIToken",
-        "WriteRecords",
-        "The token is revoked.",
-    );
+    recorder.publish(about("shown", "mail"), true, "InvalidAPIToken", "WriteRecords", "The token is revoked.");
     assert!(recorder.flush(LIMIT).await);
     let plane = ControlPlane::shared().await.unwrap();
     let printed = plane.kubectl_ok(&["get", "events", "-n", "shown"]).await.unwrap();
-    for words in [
-        "Warning",
-        "InvalidAPIToken",
-        "sendingdomain/mail",
-        "The token is revoked.",
-    ] {
+    for words in ["Warning", "InvalidAPIToken", "sendingdomain/mail", "The token is revoked."] {
         assert!(printed.contains(words), "no {words} in\n{printed}");
     }
     let event = events("shown").await.remove(0);
@@ -115,21 +84,9 @@ async fn long_names_notes_and_words_are_taken() {
         format!("{}--{}", "a".repeat(199), "b".repeat(52)),
     ];
     for name in &names {
-        recorder.publish(
-            about("long", name),
-            false,
-            "Note",
-            "Test",
-            &format!("{}{}", name.len(), "€".repeat(500)),
-        );
+        recorder.publish(about("long", name), false, "Note", "Test", &format!("{}{}", name.len(), "€".repeat(500)));
     }
-    recorder.publish(
-        about("long", "mail"),
-        false,
-        &"R".repeat(500),
-        &"A".repeat(500),
-        "a\u{1b}[2Jb\nc",
-    );
+    recorder.publish(about("long", "mail"), false, &"R".repeat(500), &"A".repeat(500), "a\u{1b}[2Jb\nc");
     assert!(recorder.flush(LIMIT).await);
     assert_eq!(lost(&metrics, "refused"), 0);
     let events = events("long").await;
@@ -139,9 +96,7 @@ async fn long_names_notes_and_words_are_taken() {
         let note = events.iter().find(of).unwrap().note.as_deref().unwrap();
         assert!(note.len() <= 1000 && note.ends_with("€…"), "{note}");
     }
-    let escaped = events
-        .iter()
-        .filter(|event| event.note.as_deref() == Some("a\\u{1b}[2Jb\\nc"));
+    let escaped = events.iter().filter(|event| event.note.as_deref() == Some("a\\u{1b}[2Jb\\nc"));
     assert_eq!(escaped.count(), 1);
 }
 
@@ -149,35 +104,14 @@ async fn long_names_notes_and_words_are_taken() {
 async fn the_same_is_said_once_and_news_at_once() {
     let (recorder, _) = set_up("repeated").await;
     for _ in 0..5 {
-        recorder.clone().publish(
-            about("repeated", "mail"),
-            false,
-            "WaitingForDNS",
-            "Verify",
-            "Found 3 of 5.",
-        );
+        recorder.clone().publish(about("repeated", "mail"), false, "WaitingForDNS", "Verify", "Found 3 of 5.");
     }
-    recorder.publish(
-        about("repeated", "mail"),
-        false,
-        "WaitingForDNS",
-        "Verify",
-        "Found 4 of 5.",
-    );
-    recorder.publish(
-        about("repeated", "mail"),
-        false,
-        "WaitingForDNS",
-        "Verify",
-        "Found 3 of 5.",
-    );
+    recorder.publish(about("repeated", "mail"), false, "WaitingForDNS", "Verify", "Found 4 of 5.");
+    recorder.publish(about("repeated", "mail"), false, "WaitingForDNS", "Verify", "Found 3 of 5.");
     assert!(recorder.flush(LIMIT).await);
     assert_eq!(notes("repeated").await, ["Found 3 of 5.", "Found 4 of 5."]);
     // Another object of the same name, created after the first was deleted.
-    let again = ObjectReference {
-        uid: Some("another".to_owned()),
-        ..about("repeated", "mail")
-    };
+    let again = ObjectReference { uid: Some("another".to_owned()), ..about("repeated", "mail") };
     recorder.publish(again, false, "WaitingForDNS", "Verify", "Found 3 of 5.");
     assert!(recorder.flush(LIMIT).await);
     assert_eq!(notes("repeated").await.len(), 3);
@@ -189,9 +123,7 @@ async fn an_event_that_somebody_deleted_stops_nothing() {
     recorder.publish(about("deleted", "mail"), false, "Verified", "Verify", "first");
     assert!(recorder.flush(LIMIT).await);
     let api: Api<Event> = Api::namespaced(client().await, "deleted");
-    api.delete_collection(&DeleteParams::default(), &ListParams::default())
-        .await
-        .unwrap();
+    api.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
     recorder.publish(about("deleted", "mail"), false, "Verified", "Verify", "second");
     assert!(recorder.flush(LIMIT).await);
     assert_eq!(notes("deleted").await, ["second"]);
@@ -201,11 +133,7 @@ async fn an_event_that_somebody_deleted_stops_nothing() {
 #[tokio::test]
 async fn an_object_without_a_namespace_has_its_events_in_default() {
     let (recorder, metrics) = set_up("unused").await;
-    let node = ObjectReference {
-        namespace: None,
-        kind: Some("Node".to_owned()),
-        ..about("", "node-1")
-    };
+    let node = ObjectReference { namespace: None, kind: Some("Node".to_owned()), ..about("", "node-1") };
     recorder.publish(node, false, "Test", "Test", "about a node");
     assert!(recorder.flush(LIMIT).await);
     assert!(notes("default").await.contains(&"about a node".to_owned()));
@@ -215,13 +143,7 @@ async fn an_object_without_a_namespace_has_its_events_in_default() {
 #[tokio::test]
 async fn a_refused_event_is_counted_and_not_tried_again() {
     let (recorder, metrics) = set_up("refusing").await;
-    recorder.publish(
-        about("no-such-namespace", "mail"),
-        false,
-        "Verified",
-        "Verify",
-        "nobody hears it",
-    );
+    recorder.publish(about("no-such-namespace", "mail"), false, "Verified", "Verify", "nobody hears it");
     recorder.publish(about("refusing", "mail"), false, "Verified", "Verify", "heard");
     assert!(recorder.flush(LIMIT).await);
     assert_eq!(lost(&metrics, "refused"), 1);

@@ -1,11 +1,5 @@
 //! Who leads, on a real API server: also when the leader's way to it goes silent, and when others meddle.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test program"
-)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test program")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -33,20 +27,13 @@ fn quick() -> Timing {
 }
 
 fn settings(lease: &str, identity: &str) -> Settings {
-    Settings {
-        name: lease.to_owned(),
-        identity: identity.to_owned(),
-        timing: quick(),
-        ..Settings::new("default")
-    }
+    Settings { name: lease.to_owned(), identity: identity.to_owned(), timing: quick(), ..Settings::new("default") }
 }
 
 async fn config() -> Config {
     let plane = ControlPlane::shared().await.unwrap();
     let file = Kubeconfig::read_from(plane.admin_kubeconfig()).unwrap();
-    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-        .await
-        .unwrap();
+    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
     leader::api_config(config)
 }
 
@@ -153,10 +140,7 @@ async fn one_of_two_leads_and_keeps_leading() {
     assert!(!is_lost(&first, Duration::ZERO).await);
     let spec = spec("one-of-two").await;
     assert_eq!(spec.holder_identity.as_deref(), Some("a"));
-    assert_eq!(
-        (spec.lease_duration_seconds, spec.lease_transitions),
-        (Some(6), Some(0))
-    );
+    assert_eq!((spec.lease_duration_seconds, spec.lease_transitions), (Some(6), Some(0)));
     assert!(spec.renew_time.unwrap().0 > spec.acquire_time.unwrap().0);
     second.abort();
 }
@@ -203,17 +187,11 @@ async fn a_leader_that_is_cut_off_gives_up_before_another_leads() {
 
     let silent_from = Instant::now();
     proxy.swallow();
-    timeout(SOON, first.lost())
-        .await
-        .expect("the leader believes in itself for ever");
+    timeout(SOON, first.lost()).await.expect("the leader believes in itself for ever");
     let lost_at = Instant::now();
     assert!(!second.is_finished(), "two led at once");
     assert!(!first.is_valid_for(Duration::ZERO));
-    assert!(
-        lost_at - silent_from < Duration::from_millis(4500),
-        "{:?}",
-        lost_at - silent_from
-    );
+    assert!(lost_at - silent_from < Duration::from_millis(4500), "{:?}", lost_at - silent_from);
 
     let (second, led_at) = timeout(SOON, second).await.unwrap().unwrap();
     // Two seconds between the renew deadline and the lease duration, less the wait for a timer on a busy machine.
@@ -268,10 +246,7 @@ async fn a_thief_is_noticed_and_keeps_the_lease() {
     for (lease, thief) in [("stolen", "a-third-party"), ("cleared", "")] {
         let leadership = acquire(lease, "a").await;
         edit(lease, json!({"spec": {"holderIdentity": thief}})).await;
-        assert!(
-            is_lost(&leadership, Duration::from_secs(3)).await,
-            "{lease}: not noticed"
-        );
+        assert!(is_lost(&leadership, Duration::from_secs(3)).await, "{lease}: not noticed");
         assert!(!leadership.is_valid_for(Duration::ZERO));
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(spec(lease).await.holder_identity.as_deref(), Some(thief));
@@ -296,11 +271,7 @@ async fn a_deleted_lease_is_brought_back_by_its_leader() {
     let second = standby("deleted", "b").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     for _ in 0..3 {
-        leases()
-            .await
-            .delete("deleted", &DeleteParams::default())
-            .await
-            .unwrap();
+        leases().await.delete("deleted", &DeleteParams::default()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1500)).await;
     }
     assert!(!is_lost(&first, Duration::ZERO).await && !second.is_finished());
@@ -311,20 +282,13 @@ async fn a_deleted_lease_is_brought_back_by_its_leader() {
 /// Someone who died yesterday, or whose clock is off by years: only a change counts.
 #[tokio::test]
 async fn a_dead_holders_lease_is_free_one_duration_after_it_was_first_seen() {
-    for (lease, time) in [
-        ("dead", "2001-01-01T00:00:00.000000Z"),
-        ("ahead", "2101-01-01T00:00:00.000000Z"),
-    ] {
+    for (lease, time) in [("dead", "2001-01-01T00:00:00.000000Z"), ("ahead", "2101-01-01T00:00:00.000000Z")] {
         let dead = json!({
             "metadata": {"name": lease},
             "spec": {"holderIdentity": "dead", "leaseDurationSeconds": 3, "leaseTransitions": 41, "renewTime": time},
         });
         let dead: Lease = serde_json::from_value(dead).unwrap();
-        leases()
-            .await
-            .create(&kube::api::PostParams::default(), &dead)
-            .await
-            .unwrap();
+        leases().await.create(&kube::api::PostParams::default(), &dead).await.unwrap();
         let started = Instant::now();
         let _leadership = acquire(lease, "a").await;
         let waited = started.elapsed();

@@ -46,7 +46,8 @@ fn property<'a>(schema: &'a mut JSONSchemaProps, name: &str) -> Option<&'a mut J
 /// Gives the items of `status.conditions` the bounds of `metav1.Condition`.
 /// Source: `k8s.io/apimachinery/pkg/apis/meta/v1/types.go`.
 fn bound_conditions(status: &mut JSONSchemaProps) {
-    let Some(JSONSchemaPropsOrArray::Schema(item)) = property(status, "conditions").and_then(|c| c.items.as_mut()) else {
+    let Some(JSONSchemaPropsOrArray::Schema(item)) = property(status, "conditions").and_then(|c| c.items.as_mut())
+    else {
         return;
     };
     let mut bound = |name: &str, min: Option<i64>, max: i64, pattern: Option<&str>| {

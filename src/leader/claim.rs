@@ -29,10 +29,7 @@ pub(super) struct Claim {
 
 impl Claim {
     pub(super) fn new(client: Client, settings: Settings) -> Self {
-        Self {
-            api: Api::namespaced(client, &settings.namespace),
-            settings,
-        }
+        Self { api: Api::namespaced(client, &settings.namespace), settings }
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -100,23 +97,15 @@ impl Claim {
 
     async fn create(&self) -> Result<Lease, kube::Error> {
         let lease = Lease {
-            metadata: ObjectMeta {
-                name: Some(self.settings.name.clone()),
-                ..ObjectMeta::default()
-            },
+            metadata: ObjectMeta { name: Some(self.settings.name.clone()), ..ObjectMeta::default() },
             spec: Some(first_taken(&self.settings.identity, self.seconds(), wall_clock())),
         };
         self.api.create(&PostParams::default(), &lease).await
     }
 
     async fn replace(&self, lease: Lease, spec: LeaseSpec) -> Result<Lease, kube::Error> {
-        let lease = Lease {
-            spec: Some(spec),
-            ..lease
-        };
-        self.api
-            .replace(&self.settings.name, &PostParams::default(), &lease)
-            .await
+        let lease = Lease { spec: Some(spec), ..lease };
+        self.api.replace(&self.settings.name, &PostParams::default(), &lease).await
     }
 
     fn seconds(&self) -> i32 {

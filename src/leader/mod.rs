@@ -122,10 +122,7 @@ impl Leadership {
         let mut state = self.state.clone();
         async move {
             // An error says that the renewal itself is gone, and with it the Lease.
-            let ended = state
-                .wait_for(|state| !matches!(state, State::Held { .. }))
-                .await
-                .map(|state| *state);
+            let ended = state.wait_for(|state| !matches!(state, State::Held { .. })).await.map(|state| *state);
             if let Ok(State::Released(_)) = ended {
                 std::future::pending::<()>().await;
             }
@@ -151,10 +148,7 @@ impl Leadership {
     pub async fn release(&self) -> bool {
         self.stop.cancel();
         let mut state = self.state.clone();
-        let ended = state
-            .wait_for(|state| !matches!(state, State::Held { .. }))
-            .await
-            .map(|state| *state);
+        let ended = state.wait_for(|state| !matches!(state, State::Held { .. })).await.map(|state| *state);
         matches!(ended, Ok(State::Released(true)))
     }
 }

@@ -42,9 +42,7 @@ async fn keep(claim: &Claim, mut lease: Lease, mut renewed_at: Instant, state: &
                 lease = *now;
                 // From before the request: others see the change no earlier.
                 renewed_at = started;
-                state.send_replace(State::Held {
-                    until: started + timing.lease_duration(),
-                });
+                state.send_replace(State::Held { until: started + timing.lease_duration() });
             }
             Ok(Ok(Renewal::TakenBy(holder))) => {
                 tracing::error!(lease = %claim.settings(), holder, "lost the Lease to another holder");

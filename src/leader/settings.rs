@@ -103,11 +103,7 @@ impl Timing {
         if retry_period.is_zero() || retry_period.mul_f64(1.0 + JITTER) >= renew_deadline / 2 {
             return Err(InvalidTiming::RetryPeriod);
         }
-        Ok(Self {
-            lease_duration,
-            renew_deadline,
-            retry_period,
-        })
+        Ok(Self { lease_duration, renew_deadline, retry_period })
     }
 
     /// After which time without a change others take over.
@@ -147,11 +143,7 @@ mod tests {
     #[test]
     fn durations_that_could_let_two_lead_are_refused() {
         let timing = |lease, renew, retry| {
-            Timing::new(
-                Duration::from_millis(lease),
-                Duration::from_millis(renew),
-                Duration::from_millis(retry),
-            )
+            Timing::new(Duration::from_millis(lease), Duration::from_millis(renew), Duration::from_millis(retry))
         };
         assert_eq!(timing(15_000, 10_000, 2_000), Ok(Timing::default()));
         assert_eq!(timing(15_500, 10_000, 2_000), Err(InvalidTiming::LeaseDuration));

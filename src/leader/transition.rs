@@ -29,10 +29,7 @@ impl Observation {
     pub(super) fn is_free_for(&self, identity: &str, default: Duration, now: Instant) -> bool {
         let Some((spec, since)) = &self.last else { return true };
         let holder = holder(spec);
-        let stated = spec
-            .lease_duration_seconds
-            .and_then(|seconds| u64::try_from(seconds).ok())
-            .filter(|s| *s > 0);
+        let stated = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|s| *s > 0);
         let duration = stated.map_or(default, Duration::from_secs);
         holder.is_empty() || holder == identity || now.saturating_duration_since(*since) >= duration
     }
@@ -55,10 +52,7 @@ pub(super) fn taken(mut spec: LeaseSpec, identity: &str, seconds: i32, now: Micr
 
 /// The Lease that nobody has held yet, in the hands of `identity`.
 pub(super) fn first_taken(identity: &str, seconds: i32, now: MicroTime) -> LeaseSpec {
-    LeaseSpec {
-        lease_transitions: Some(0),
-        ..taken(LeaseSpec::default(), identity, seconds, now)
-    }
+    LeaseSpec { lease_transitions: Some(0), ..taken(LeaseSpec::default(), identity, seconds, now) }
 }
 
 /// The Lease, kept by its holder. The duration is stated again, should somebody have edited it.
@@ -70,11 +64,7 @@ pub(super) fn renewed(mut spec: LeaseSpec, seconds: i32, now: MicroTime) -> Leas
 
 /// The Lease, handed back. One second is the shortest duration that the API takes.
 pub(super) fn freed(spec: LeaseSpec, now: MicroTime) -> LeaseSpec {
-    LeaseSpec {
-        holder_identity: Some(String::new()),
-        acquire_time: Some(now.clone()),
-        ..renewed(spec, 1, now)
-    }
+    LeaseSpec { holder_identity: Some(String::new()), acquire_time: Some(now.clone()), ..renewed(spec, 1, now) }
 }
 
 #[cfg(test)]
@@ -90,10 +80,7 @@ mod tests {
     }
 
     fn held(seconds: Option<i32>) -> LeaseSpec {
-        LeaseSpec {
-            lease_duration_seconds: seconds,
-            ..taken(LeaseSpec::default(), "other", 15, at(1))
-        }
+        LeaseSpec { lease_duration_seconds: seconds, ..taken(LeaseSpec::default(), "other", 15, at(1)) }
     }
 
     fn free_after(spec: &LeaseSpec, seconds: u64) -> bool {
@@ -146,19 +133,10 @@ mod tests {
         let first = first_taken("a", 15, at(1));
         assert_eq!(first.lease_transitions, Some(0));
         let again = taken(first.clone(), "a", 15, at(2));
-        assert_eq!(
-            (again.lease_transitions, again.acquire_time.clone()),
-            (Some(0), Some(at(1)))
-        );
+        assert_eq!((again.lease_transitions, again.acquire_time.clone()), (Some(0), Some(at(1))));
         let second = taken(freed(again, at(3)), "b", 15, at(4));
-        assert_eq!(
-            (second.lease_transitions, second.acquire_time.clone()),
-            (Some(1), Some(at(4)))
-        );
-        let full = LeaseSpec {
-            lease_transitions: Some(i32::MAX),
-            ..second
-        };
+        assert_eq!((second.lease_transitions, second.acquire_time.clone()), (Some(1), Some(at(4))));
+        let full = LeaseSpec { lease_transitions: Some(i32::MAX), ..second };
         assert_eq!(taken(full, "c", 15, at(5)).lease_transitions, Some(i32::MAX));
     }
 }

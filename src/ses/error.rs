@@ -104,14 +104,7 @@ impl Error {
         if kind != Kind::NotFound {
             tracing::info!(operation, code, request_id, "SES refused or did not answer");
         }
-        Self {
-            kind,
-            operation,
-            detail: error.message().map(|m| printable(m, 300)),
-            request_id,
-            code,
-            retry_after,
-        }
+        Self { kind, operation, detail: error.message().map(|m| printable(m, 300)), request_id, code, retry_after }
     }
 
     /// What this means for the next try.

@@ -74,18 +74,12 @@ pub async fn serve(
 ) -> Result<Servers, ServeError> {
     let metrics = Router::new().route("/metrics", get(scrape));
     let health = Router::new().route("/livez", get(livez)).route("/readyz", get(readyz));
-    let mut servers = Servers {
-        metrics: None,
-        health: None,
-        tasks: Vec::new(),
-    };
+    let mut servers = Servers { metrics: None, health: None, tasks: Vec::new() };
     if metrics_address == health_address {
         if let Some(listener) = listen(metrics_address, "metrics and health").await? {
             let address = local_address(&listener, metrics_address)?;
             (servers.metrics, servers.health) = (Some(address), Some(address));
-            servers
-                .tasks
-                .push(run(listener, metrics.merge(health), endpoints, shutdown));
+            servers.tasks.push(run(listener, metrics.merge(health), endpoints, shutdown));
         }
         return Ok(servers);
     }
@@ -93,9 +87,7 @@ pub async fn serve(
     let health_listener = listen(health_address, "health").await?;
     if let Some(listener) = metrics_listener {
         servers.metrics = Some(local_address(&listener, metrics_address)?);
-        servers
-            .tasks
-            .push(run(listener, metrics, endpoints.clone(), shutdown.clone()));
+        servers.tasks.push(run(listener, metrics, endpoints.clone(), shutdown.clone()));
     }
     if let Some(listener) = health_listener {
         servers.health = Some(local_address(&listener, health_address)?);
@@ -116,19 +108,11 @@ async fn listen(address: &str, what: &'static str) -> Result<Option<TcpListener>
             bound => bound,
         },
     };
-    bound.map(Some).map_err(|source| ServeError {
-        address: address.to_owned(),
-        what,
-        source,
-    })
+    bound.map(Some).map_err(|source| ServeError { address: address.to_owned(), what, source })
 }
 
 fn local_address(listener: &TcpListener, address: &str) -> Result<SocketAddr, ServeError> {
-    let failed = |source| ServeError {
-        address: address.to_owned(),
-        what: "its own address",
-        source,
-    };
+    let failed = |source| ServeError { address: address.to_owned(), what: "its own address", source };
     listener.local_addr().map_err(failed)
 }
 
@@ -155,18 +139,11 @@ fn run(
 }
 
 async fn scrape(State(endpoints): State<Endpoints>, headers: HeaderMap) -> Response {
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .unwrap_or_default();
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let kind = ContentType::for_accept(accept);
     match endpoints.metrics.openmetrics() {
         Ok(text) => {
-            let body = if kind == ContentType::Text {
-                to_text(&text)
-            } else {
-                text
-            };
+            let body = if kind == ContentType::Text { to_text(&text) } else { text };
             ([(header::CONTENT_TYPE, kind.as_str())], body).into_response()
         }
         Err(fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

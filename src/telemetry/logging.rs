@@ -75,10 +75,7 @@ where
 {
     let filter = EnvFilter::builder()
         .parse(directives(level))
-        .map_err(|source| LoggingError::Level {
-            level: level.to_owned(),
-            source,
-        })?;
+        .map_err(|source| LoggingError::Level { level: level.to_owned(), source })?;
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi);
     let lines: Box<dyn Layer<_> + Send + Sync> = match format {
         Format::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
@@ -91,15 +88,9 @@ where
 /// The asked-for level over the defaults: of two directives for one target, the later counts.
 fn directives(level: &str) -> String {
     let level = if level.trim().is_empty() { "info" } else { level.trim() };
-    let general = level
-        .split(',')
-        .filter_map(|directive| directive.trim().parse::<LevelFilter>().ok())
-        .next_back();
+    let general = level.split(',').filter_map(|directive| directive.trim().parse::<LevelFilter>().ok()).next_back();
     let quiet = general.unwrap_or(LevelFilter::INFO).min(LevelFilter::WARN);
-    let defaults: String = QUIET
-        .iter()
-        .map(|target| format!("{target}={quiet},").to_lowercase())
-        .collect();
+    let defaults: String = QUIET.iter().map(|target| format!("{target}={quiet},").to_lowercase()).collect();
     format!("info,{defaults}{level}")
 }
 

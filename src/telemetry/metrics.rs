@@ -26,9 +26,7 @@ use crate::dns::record::RecordType;
 /// The prefix of every metric.
 const PREFIX: &str = "sendingdomain";
 /// From a cached look-up to the longest time-out, in seconds.
-const BUCKETS: [f64; 13] = [
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-];
+const BUCKETS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// How a pass over one object ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -196,14 +194,10 @@ impl Metrics {
         };
         metrics.registry = Arc::new(metrics.register());
         for result in ReconcileResult::ALL {
-            drop(metrics.reconciles.get_or_create(&ResultLabel {
-                result: Word(result.as_str()),
-            }));
+            drop(metrics.reconciles.get_or_create(&ResultLabel { result: Word(result.as_str()) }));
         }
         for cause in [EventLoss::QueueFull, EventLoss::Refused] {
-            drop(metrics.events_dropped.get_or_create(&CauseLabel {
-                cause: Word(cause.as_str()),
-            }));
+            drop(metrics.events_dropped.get_or_create(&CauseLabel { cause: Word(cause.as_str()) }));
         }
         metrics
     }
@@ -211,61 +205,32 @@ impl Metrics {
     /// `_total` and units are added to the names by the registry, and a full stop to the texts.
     fn register(&self) -> Registry {
         let mut registry = Registry::with_prefix(PREFIX);
-        let version = VersionLabel {
-            version: Word(env!("CARGO_PKG_VERSION")),
-        };
+        let version = VersionLabel { version: Word(env!("CARGO_PKG_VERSION")) };
         let build: Family<VersionLabel, Gauge> = Family::default();
         build.get_or_create(&version).set(1);
         registry.register("build_info", "Always 1, with the version of the operator", build);
-        registry.register(
-            "leader",
-            "1 while this process holds the Lease, else 0",
-            self.leader.clone(),
-        );
-        registry.register(
-            "reconcile",
-            "Passes over one object, by result",
-            self.reconciles.clone(),
-        );
+        registry.register("leader", "1 while this process holds the Lease, else 0", self.leader.clone());
+        registry.register("reconcile", "Passes over one object, by result", self.reconciles.clone());
         let help = "Duration of a pass over one object";
-        registry.register_with_unit(
-            "reconcile_duration",
-            help,
-            Unit::Seconds,
-            self.reconcile_duration.clone(),
-        );
+        registry.register_with_unit("reconcile_duration", help, Unit::Seconds, self.reconcile_duration.clone());
         registry.register("panics", "Passes that panicked; others went on", self.panics.clone());
         let help = "Requests to SES, Cloudflare, DNS and the API server, by operation and outcome";
         registry.register("upstream_requests", help, self.requests.clone());
         let help = "Duration of requests to SES, Cloudflare, DNS and the API server";
-        registry.register_with_unit(
-            "upstream_request_duration",
-            help,
-            Unit::Seconds,
-            self.request_duration.clone(),
-        );
+        registry.register_with_unit("upstream_request_duration", help, Unit::Seconds, self.request_duration.clone());
         let help = "Records of ours that were found changed and put right, by type";
         registry.register("drift_corrected", help, self.drift_corrected.clone());
         let help = "Kubernetes events that were not told, by cause";
         registry.register("events_dropped", help, self.events_dropped.clone());
         let help = "When a resource was last listed or its watch last answered, as Unix time";
-        registry.register_with_unit(
-            "last_successful_list_timestamp",
-            help,
-            Unit::Seconds,
-            self.last_list.clone(),
-        );
+        registry.register_with_unit("last_successful_list_timestamp", help, Unit::Seconds, self.last_list.clone());
         registry.register_collector(Box::new(self.objects.clone()));
         registry
     }
 
     /// A pass over one object has ended.
     pub fn reconcile(&self, result: ReconcileResult, duration: Duration) {
-        self.reconciles
-            .get_or_create(&ResultLabel {
-                result: Word(result.as_str()),
-            })
-            .inc();
+        self.reconciles.get_or_create(&ResultLabel { result: Word(result.as_str()) }).inc();
         self.reconcile_duration.observe(duration.as_secs_f64());
     }
 
@@ -273,15 +238,9 @@ impl Metrics {
     /// operations, and `ok` or an error's code; never a name or a text from outside.
     pub fn upstream(&self, upstream: Upstream, operation: &'static str, outcome: &'static str, duration: Duration) {
         let (upstream, operation) = (Word(upstream.as_str()), Word(operation));
-        let labels = RequestLabels {
-            upstream: upstream.clone(),
-            operation: operation.clone(),
-            outcome: Word(outcome),
-        };
+        let labels = RequestLabels { upstream: upstream.clone(), operation: operation.clone(), outcome: Word(outcome) };
         self.requests.get_or_create(&labels).inc();
-        self.request_duration
-            .get_or_create(&DurationLabels { upstream, operation })
-            .observe(duration.as_secs_f64());
+        self.request_duration.get_or_create(&DurationLabels { upstream, operation }).observe(duration.as_secs_f64());
     }
 
     /// An object is as `state` says, or is gone, and its series with it.
@@ -296,11 +255,7 @@ impl Metrics {
 
     /// A record of ours had been changed by somebody else, and was put right.
     pub fn drift_corrected(&self, record_type: RecordType) {
-        self.drift_corrected
-            .get_or_create(&RecordTypeLabel {
-                record_type: Word(record_type.as_str()),
-            })
-            .inc();
+        self.drift_corrected.get_or_create(&RecordTypeLabel { record_type: Word(record_type.as_str()) }).inc();
     }
 
     /// A pass panicked and was caught.
@@ -310,11 +265,7 @@ impl Metrics {
 
     /// An event was not told.
     pub fn event_lost(&self, cause: EventLoss) {
-        self.events_dropped
-            .get_or_create(&CauseLabel {
-                cause: Word(cause.as_str()),
-            })
-            .inc();
+        self.events_dropped.get_or_create(&CauseLabel { cause: Word(cause.as_str()) }).inc();
     }
 
     /// Whether this process leads.
@@ -325,11 +276,7 @@ impl Metrics {
     /// `resource` (a plural, such as `sendingdomains`) was listed, or its watch answered, just now.
     pub fn listed(&self, resource: &'static str) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.last_list
-            .get_or_create(&ResourceLabel {
-                resource: Word(resource),
-            })
-            .set(now.as_secs_f64());
+        self.last_list.get_or_create(&ResourceLabel { resource: Word(resource) }).set(now.as_secs_f64());
     }
 
     /// All series in the OpenMetrics text format 1.0.

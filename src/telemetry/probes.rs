@@ -30,9 +30,7 @@ impl Readiness {
 
     /// Leads, or runs without election: ready once each of `resources` has been [`Readiness::listed`].
     pub fn leading(&self, resources: &[&'static str]) {
-        self.set(State::Leading {
-            unlisted: resources.iter().copied().collect(),
-        });
+        self.set(State::Leading { unlisted: resources.iter().copied().collect() });
     }
 
     /// `resource` has been listed completely. A later outage of the API server changes nothing.
@@ -89,10 +87,7 @@ impl Liveness {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let silent = last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
         if silent > SILENCE {
-            return Err(format!(
-                "the controller loop has been silent for {} s",
-                silent.as_secs()
-            ));
+            return Err(format!("the controller loop has been silent for {} s", silent.as_secs()));
         }
         Ok(())
     }
@@ -109,10 +104,7 @@ mod tests {
         readiness.standby();
         assert_eq!(readiness.check(), Ok(()));
         readiness.leading(&["sendingdomains", "dnsendpoints"]);
-        assert_eq!(
-            readiness.check(),
-            Err("not listed yet: dnsendpoints, sendingdomains".to_owned())
-        );
+        assert_eq!(readiness.check(), Err("not listed yet: dnsendpoints, sendingdomains".to_owned()));
         readiness.clone().listed("dnsendpoints");
         assert_eq!(readiness.check(), Err("not listed yet: sendingdomains".to_owned()));
         readiness.listed("sendingdomains");
@@ -126,11 +118,7 @@ mod tests {
         assert_eq!(liveness.check_at(after(86_400)), Ok(()));
         liveness.beat();
         assert_eq!(liveness.check_at(after(299)), Ok(()));
-        assert!(
-            liveness
-                .check_at(after(301))
-                .is_err_and(|why| why.contains("silent for 30"))
-        );
+        assert!(liveness.check_at(after(301)).is_err_and(|why| why.contains("silent for 30")));
         liveness.beat();
         assert_eq!(liveness.check(), Ok(()));
     }

@@ -69,10 +69,7 @@ impl ControlPlaneError {
 
     fn api<E: Into<Box<dyn std::error::Error + Send + Sync>>>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
         let what = what.into();
-        move |source| Self::Api {
-            what,
-            source: source.into(),
-        }
+        move |source| Self::Api { what, source: source.into() }
     }
 }
 
@@ -115,17 +112,7 @@ impl ControlPlane {
         let (apiserver, url) = launch::apiserver(&assets, &files, &etcd_url, &options.apiserver_args).await?;
         let kubeconfig = files.kubeconfig("admin", &url, &files.admin_token, "default")?;
         let controller_manager = launch::controller_manager(&assets, &files, &url).await?;
-        Ok(Self {
-            controller_manager,
-            apiserver,
-            etcd,
-            url,
-            etcd_url,
-            kubeconfig,
-            assets,
-            files,
-            _scratch: scratch,
-        })
+        Ok(Self { controller_manager, apiserver, etcd, url, etcd_url, kubeconfig, assets, files, _scratch: scratch })
     }
 
     /// The one control plane of this process, started by the first caller; it ends with the process.
@@ -163,11 +150,7 @@ impl ControlPlane {
     /// The process ids of its programs.
     pub fn pids(&self) -> Vec<u32> {
         let manager = self.controller_manager.iter();
-        [&self.etcd, &self.apiserver]
-            .into_iter()
-            .chain(manager)
-            .map(Guarded::pid)
-            .collect()
+        [&self.etcd, &self.apiserver].into_iter().chain(manager).map(Guarded::pid).collect()
     }
 
     /// The directory of its data, logs and kubeconfigs.
@@ -202,10 +185,7 @@ impl ControlPlane {
         let what = format!("token for ServiceAccount {namespace}/{name}");
         let accounts: Api<ServiceAccount> = Api::namespaced(self.admin_client().await?, namespace);
         let request = TokenRequest {
-            spec: TokenRequestSpec {
-                expiration_seconds: Some(TOKEN_SECONDS),
-                ..TokenRequestSpec::default()
-            },
+            spec: TokenRequestSpec { expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() },
             ..TokenRequest::default()
         };
         let answer = accounts
@@ -215,12 +195,8 @@ impl ControlPlane {
         let token = answer
             .status
             .map(|status| status.token)
-            .ok_or_else(|| ControlPlaneError::Api {
-                what,
-                source: "the answer has no status".into(),
-            })?;
-        self.files
-            .kubeconfig(&format!("{namespace}.{name}"), &self.url, &token, namespace)
+            .ok_or_else(|| ControlPlaneError::Api { what, source: "the answer has no status".into() })?;
+        self.files.kubeconfig(&format!("{namespace}.{name}"), &self.url, &token, namespace)
     }
 }
 

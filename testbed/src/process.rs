@@ -143,8 +143,7 @@ impl Program {
     /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.env
-            .push((key.as_ref().to_owned(), Some(value.as_ref().to_owned())));
+        self.env.push((key.as_ref().to_owned(), Some(value.as_ref().to_owned())));
         self
     }
 
@@ -167,19 +166,13 @@ impl Program {
     /// # Errors
     /// [`ProcessError::Start`] if the program does not exist, or the log or a process cannot be made.
     pub fn start(&self) -> Result<Guarded, ProcessError> {
-        self.spawn().map_err(|source| ProcessError::Start {
-            name: self.name.clone(),
-            source,
-        })
+        self.spawn().map_err(|source| ProcessError::Start { name: self.name.clone(), source })
     }
 
     fn spawn(&self) -> io::Result<Guarded> {
         // The shell's own message about a missing program would only be in the log.
         if self.path.components().count() > 1 && !self.path.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                format!("no file {}", self.path.display()),
-            ));
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("no file {}", self.path.display())));
         }
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
         let mut child = self.command(log)?.spawn()?;
@@ -192,13 +185,7 @@ impl Program {
                 return Err(error);
             }
         };
-        let mut guarded = Guarded {
-            name: self.name.clone(),
-            child,
-            watchdog,
-            log: self.log.clone(),
-            status: None,
-        };
+        let mut guarded = Guarded { name: self.name.clone(), child, watchdog, log: self.log.clone(), status: None };
         if let Some(mut gate) = guarded.child.stdin.take() {
             gate.write_all(b"go\n")?;
         }
@@ -219,11 +206,7 @@ impl Program {
             };
         }
         // A group of its own: Ctrl-C at the terminal reaches the parent only, which then ends its children in order.
-        command
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log);
+        command.process_group(0).stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
         Ok(command)
     }
 }
@@ -303,12 +286,7 @@ impl Guarded {
         loop {
             if let Some(status) = self.try_status()? {
                 let (name, log, tail) = (self.name.clone(), self.log.clone(), self.log_tail(TAIL_LINES));
-                return Err(ProcessError::Exited {
-                    name,
-                    status,
-                    log,
-                    tail,
-                });
+                return Err(ProcessError::Exited { name, status, log, tail });
             }
             // A probe that hangs must not outlive the deadline.
             let left = deadline.saturating_duration_since(Instant::now());
@@ -317,12 +295,7 @@ impl Guarded {
             }
             if Instant::now() >= deadline {
                 let (name, log, tail) = (self.name.clone(), self.log.clone(), self.log_tail(TAIL_LINES));
-                return Err(ProcessError::NotReady {
-                    name,
-                    seconds: limit.as_secs(),
-                    log,
-                    tail,
-                });
+                return Err(ProcessError::NotReady { name, seconds: limit.as_secs(), log, tail });
             }
             tokio::time::sleep(POLL).await;
         }
@@ -359,10 +332,7 @@ impl Guarded {
     }
 
     fn control(&self, source: io::Error) -> ProcessError {
-        ProcessError::Control {
-            name: self.name.clone(),
-            source,
-        }
+        ProcessError::Control { name: self.name.clone(), source }
     }
 }
 

@@ -30,10 +30,7 @@ async fn the_official_client_is_content() {
         Ok(run) => run,
         Err(error) => panic!("install Go 1.22 or newer, the official Cloudflare client needs `go` on PATH: {error}"),
     };
-    let (out, errors) = (
-        String::from_utf8_lossy(&run.stdout),
-        String::from_utf8_lossy(&run.stderr),
-    );
+    let (out, errors) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(run.status.success(), "{out}{errors}");
     assert!(out.contains("the official client is content"), "{out}");
     assert!(sim.records("example.com").is_empty());

@@ -1,10 +1,5 @@
 //! The control plane is real: it serves, authorizes, terminates namespaces, and goes with its process.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test's own helpers may fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own helpers may fail the test")]
 
 use std::time::{Duration, Instant};
 
@@ -37,10 +32,7 @@ async fn a_deleted_namespace_is_gone_with_all_that_was_in_it() {
     }
     let namespaces: Api<Namespace> = Api::all(plane.admin_client().await.unwrap());
     plane.apply_yaml(&manifests("short-lived")).await.unwrap();
-    namespaces
-        .delete("short-lived", &DeleteParams::default())
-        .await
-        .unwrap();
+    namespaces.delete("short-lived", &DeleteParams::default()).await.unwrap();
     let started = Instant::now();
     while namespaces.get_opt("short-lived").await.unwrap().is_some() {
         assert!(started.elapsed() < SOON, "still terminating");
@@ -56,10 +48,7 @@ async fn what_is_owned_is_collected_with_its_owner() {
     }
     let maps: Api<ConfigMap> = Api::namespaced(plane.admin_client().await.unwrap(), "default");
     let named = |name: &str| ConfigMap {
-        metadata: ObjectMeta {
-            name: Some(name.into()),
-            ..ObjectMeta::default()
-        },
+        metadata: ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() },
         ..ConfigMap::default()
     };
     let owner = maps.create(&PostParams::default(), &named("owner")).await.unwrap();
@@ -83,46 +72,19 @@ async fn a_service_account_may_do_what_its_role_says_and_nothing_else() {
     let refused = maps.list(&ListParams::default()).await.unwrap_err().to_string();
     assert!(refused.contains("system:serviceaccount:roles:robot"), "{refused}");
     // Roles of our own: `view` and its like are empty here, nobody fills aggregated roles.
-    let role = [
-        "create",
-        "role",
-        "reader",
-        "-n",
-        "roles",
-        "--verb=get,list",
-        "--resource=configmaps",
-    ];
+    let role = ["create", "role", "reader", "-n", "roles", "--verb=get,list", "--resource=configmaps"];
     plane.kubectl_ok(&role).await.unwrap();
     let account = "--serviceaccount=roles:robot";
-    plane
-        .kubectl_ok(&[
-            "create",
-            "rolebinding",
-            "reader",
-            "-n",
-            "roles",
-            "--role=reader",
-            account,
-        ])
-        .await
-        .unwrap();
+    plane.kubectl_ok(&["create", "rolebinding", "reader", "-n", "roles", "--role=reader", account]).await.unwrap();
     // The authorizer learns of a new binding from a watch.
     let started = Instant::now();
     while maps.list(&ListParams::default()).await.is_err() {
         assert!(started.elapsed() < SOON, "still refused");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let refused = maps
-        .delete("settings", &DeleteParams::default())
-        .await
-        .unwrap_err()
-        .to_string();
+    let refused = maps.delete("settings", &DeleteParams::default()).await.unwrap_err().to_string();
     assert!(refused.contains("cannot delete"), "{refused}");
-    let absent = plane
-        .service_account_kubeconfig("roles", "nobody")
-        .await
-        .unwrap_err()
-        .to_string();
+    let absent = plane.service_account_kubeconfig("roles", "nobody").await.unwrap_err().to_string();
     assert!(absent.contains("roles/nobody"), "{absent}");
 }
 
@@ -130,15 +92,7 @@ async fn a_service_account_may_do_what_its_role_says_and_nothing_else() {
 async fn admission_enforces_pod_security() {
     let plane = ControlPlane::shared().await.unwrap();
     plane.apply_yaml(&manifests("strict")).await.unwrap();
-    plane
-        .kubectl_ok(&[
-            "label",
-            "namespace",
-            "strict",
-            "pod-security.kubernetes.io/enforce=restricted",
-        ])
-        .await
-        .unwrap();
+    plane.kubectl_ok(&["label", "namespace", "strict", "pod-security.kubernetes.io/enforce=restricted"]).await.unwrap();
     let pod = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root", "namespace": "strict"},
         "spec": {"serviceAccountName": "robot", "containers": [{"name": "c", "image": "i"}]}}"#;
     let refused = plane.apply_yaml(pod).await.unwrap_err().to_string();
@@ -152,23 +106,17 @@ async fn the_audit_log_has_bodies_but_no_secrets() {
     plane.service_account_kubeconfig("audited", "robot").await.unwrap();
     let log = std::fs::read_to_string(plane.audit_log()).unwrap();
     let of = |resource: &str| {
-        let event = log
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap())
-            .find(|event| {
-                let object = &event["objectRef"];
-                object["namespace"] == "audited" && object["resource"] == resource && event["verb"] == "patch"
-            });
+        let event = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).find(|event| {
+            let object = &event["objectRef"];
+            object["namespace"] == "audited" && object["resource"] == resource && event["verb"] == "patch"
+        });
         event.unwrap_or_else(|| panic!("no write of {resource}"))
     };
     assert_eq!(of("configmaps")["requestObject"]["data"]["colour"], "blue");
     assert_eq!(of("configmaps")["user"]["username"], "admin");
     assert!(of("secrets").get("requestObject").is_none());
     let token = std::fs::read_to_string(plane.directory().join("audited.robot.kubeconfig")).unwrap();
-    let token = token
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("token: "))
-        .unwrap();
+    let token = token.lines().find_map(|line| line.trim().strip_prefix("token: ")).unwrap();
     assert!(!log.contains(token) && !log.contains("aHVzaA=="));
 }
 
@@ -188,11 +136,7 @@ fn nothing_is_left_when_the_process_is_killed() {
     assert!(pids.iter().all(|pid| lives(*pid)));
     parent.kill();
     assert!(pids.iter().all(|pid| gone_within(SOON, *pid)));
-    assert!(
-        directories
-            .iter()
-            .all(|directory| common::removed_within(SOON, directory))
-    );
+    assert!(directories.iter().all(|directory| common::removed_within(SOON, directory)));
     assert!(common::no_process_names_within(SOON, &pids));
 }
 

@@ -77,9 +77,7 @@ async fn a_new_zone_has_soa_name_server_and_its_address() {
     let (server, _dns) = started().await;
     let soa = ask(&server, "example.com.", RecordType::SOA).await;
     assert!(soa.metadata.authoritative);
-    let RData::SOA(data) = &soa.answers[0].data else {
-        panic!("no SOA")
-    };
+    let RData::SOA(data) = &soa.answers[0].data else { panic!("no SOA") };
     assert_eq!((soa.answers[0].ttl, data.minimum), (60, 30));
 
     let ns = ask(&server, "EXAMPLE.com.", RecordType::NS).await;
@@ -93,37 +91,18 @@ async fn a_new_zone_has_soa_name_server_and_its_address() {
 async fn records_appear_change_and_vanish_and_the_serial_rises() {
     let (server, dns) = started().await;
     let first = dns.serial("example.com").unwrap().unwrap();
-    dns.set("mail.example.com", RecordType::MX, &["10 mx.example.net"])
-        .unwrap();
-    assert_eq!(
-        values(&ask(&server, "mail.example.com.", RecordType::MX).await),
-        ["10 mx.example.net."]
-    );
-    dns.set("mail.example.com", RecordType::MX, &["20 mx.example.net".to_owned()])
-        .unwrap();
-    assert_eq!(
-        values(&ask(&server, "mail.example.com.", RecordType::MX).await),
-        ["20 mx.example.net."]
-    );
-    assert_eq!(
-        dns.get("MAIL.example.com.", RecordType::MX).unwrap(),
-        ["20 mx.example.net"]
-    );
+    dns.set("mail.example.com", RecordType::MX, &["10 mx.example.net"]).unwrap();
+    assert_eq!(values(&ask(&server, "mail.example.com.", RecordType::MX).await), ["10 mx.example.net."]);
+    dns.set("mail.example.com", RecordType::MX, &["20 mx.example.net".to_owned()]).unwrap();
+    assert_eq!(values(&ask(&server, "mail.example.com.", RecordType::MX).await), ["20 mx.example.net."]);
+    assert_eq!(dns.get("MAIL.example.com.", RecordType::MX).unwrap(), ["20 mx.example.net"]);
 
-    dns.set("mail.example.com", RecordType::MX, &["20 mx.example.net"])
-        .unwrap();
-    assert_eq!(
-        dns.serial("example.com").unwrap(),
-        Some(first + 2),
-        "no change, no new serial"
-    );
+    dns.set("mail.example.com", RecordType::MX, &["20 mx.example.net"]).unwrap();
+    assert_eq!(dns.serial("example.com").unwrap(), Some(first + 2), "no change, no new serial");
     assert!(dns.remove("mail.example.com", RecordType::MX).unwrap());
     assert!(!dns.remove("mail.example.com", RecordType::MX).unwrap());
     assert_eq!(dns.serial("example.com").unwrap(), Some(first + 3));
-    assert_eq!(
-        code(&ask(&server, "mail.example.com.", RecordType::MX).await),
-        ResponseCode::NXDomain
-    );
+    assert_eq!(code(&ask(&server, "mail.example.com.", RecordType::MX).await), ResponseCode::NXDomain);
     assert!(dns.set("www.example.org", RecordType::A, &["192.0.2.1"]).is_err());
 }
 
@@ -152,16 +131,8 @@ async fn wildcards_stop_at_names_that_exist() {
     let txt = ask(&server, "x.y.example.com.", RecordType::TXT).await;
     assert_eq!(values(&txt), ["any"]);
     assert_eq!(txt.answers[0].name.to_string(), "x.y.example.com.");
-    assert!(
-        ask(&server, "here.example.com.", RecordType::TXT)
-            .await
-            .answers
-            .is_empty()
-    );
-    assert_eq!(
-        code(&ask(&server, "x.here.example.com.", RecordType::TXT).await),
-        ResponseCode::NXDomain
-    );
+    assert!(ask(&server, "here.example.com.", RecordType::TXT).await.answers.is_empty());
+    assert_eq!(code(&ask(&server, "x.here.example.com.", RecordType::TXT).await), ResponseCode::NXDomain);
 }
 
 #[tokio::test]
@@ -169,24 +140,15 @@ async fn aliases_are_followed_as_far_as_the_role_allows() {
     let (server, dns) = started().await;
     dns.add_zone("example.net").unwrap();
     dns.set("t.example.net", RecordType::TXT, &["key"]).unwrap();
-    dns.set("in.example.com", RecordType::CNAME, &["t.example.com"])
-        .unwrap();
+    dns.set("in.example.com", RecordType::CNAME, &["t.example.com"]).unwrap();
     dns.set("t.example.com", RecordType::TXT, &["near"]).unwrap();
-    dns.set("other.example.com", RecordType::CNAME, &["t.example.net"])
-        .unwrap();
-    dns.set("out.example.com", RecordType::CNAME, &["t.dkim.amazonses.com"])
-        .unwrap();
+    dns.set("other.example.com", RecordType::CNAME, &["t.example.net"]).unwrap();
+    dns.set("out.example.com", RecordType::CNAME, &["t.dkim.amazonses.com"]).unwrap();
 
     let near = ["t.example.com.", "near"];
     assert_eq!(values(&ask(&server, "in.example.com.", RecordType::TXT).await), near);
-    assert_eq!(
-        values(&ask(&server, "other.example.com.", RecordType::TXT).await),
-        ["t.example.net."]
-    );
-    assert_eq!(
-        values(&resolve(&server, "other.example.com.", RecordType::TXT).await),
-        ["t.example.net.", "key"]
-    );
+    assert_eq!(values(&ask(&server, "other.example.com.", RecordType::TXT).await), ["t.example.net."]);
+    assert_eq!(values(&resolve(&server, "other.example.com.", RecordType::TXT).await), ["t.example.net.", "key"]);
     for answer in [
         ask(&server, "out.example.com.", RecordType::TXT).await,
         resolve(&server, "out.example.com.", RecordType::TXT).await,
@@ -202,36 +164,23 @@ async fn the_most_specific_zone_answers_and_cuts_refer() {
     dns.set("x.sub.example.com", RecordType::TXT, &["parent"]).unwrap();
     dns.add_zone("sub.example.com").unwrap();
     dns.set("x.sub.example.com", RecordType::TXT, &["child"]).unwrap();
-    assert_eq!(
-        values(&ask(&server, "x.sub.example.com.", RecordType::TXT).await),
-        ["child"]
-    );
+    assert_eq!(values(&ask(&server, "x.sub.example.com.", RecordType::TXT).await), ["child"]);
     assert!(dns.remove_zone("sub.example.com").unwrap());
-    assert_eq!(
-        values(&ask(&server, "x.sub.example.com.", RecordType::TXT).await),
-        ["parent"]
-    );
+    assert_eq!(values(&ask(&server, "x.sub.example.com.", RecordType::TXT).await), ["parent"]);
 
-    dns.set("sub.example.com", RecordType::NS, &["ns.sub.example.com"])
-        .unwrap();
+    dns.set("sub.example.com", RecordType::NS, &["ns.sub.example.com"]).unwrap();
     dns.set("ns.sub.example.com", RecordType::A, &["192.0.2.53"]).unwrap();
     let referral = ask(&server, "x.sub.example.com.", RecordType::TXT).await;
     assert!(referral.answers.is_empty() && !referral.metadata.authoritative);
     assert_eq!(referral.authorities[0].data.to_string(), "ns.sub.example.com.");
     assert_eq!(referral.additionals[0].data.to_string(), "192.0.2.53");
-    assert_eq!(
-        code(&resolve(&server, "x.sub.example.com.", RecordType::TXT).await),
-        ResponseCode::ServFail
-    );
+    assert_eq!(code(&resolve(&server, "x.sub.example.com.", RecordType::TXT).await), ResponseCode::ServFail);
 }
 
 #[tokio::test]
 async fn outside_the_zones_an_authority_refuses_and_a_resolver_finds_nothing() {
     let (server, _dns) = started().await;
-    assert_eq!(
-        code(&ask(&server, "example.org.", RecordType::A).await),
-        ResponseCode::Refused
-    );
+    assert_eq!(code(&ask(&server, "example.org.", RecordType::A).await), ResponseCode::Refused);
     let absent = resolve(&server, "example.org.", RecordType::A).await;
     assert_eq!(code(&absent), ResponseCode::NXDomain);
     assert!(absent.metadata.recursion_available);
@@ -254,37 +203,16 @@ async fn large_answers_are_truncated_over_udp_and_whole_over_tcp() {
 async fn faults_hit_the_name_and_type_they_name() {
     let (server, dns) = started().await;
     dns.set("f.example.com", RecordType::TXT, &["x"]).unwrap();
-    for (fault, expected) in [
-        (Fault::ServFail, ResponseCode::ServFail),
-        (Fault::Refused, ResponseCode::Refused),
-    ] {
+    for (fault, expected) in [(Fault::ServFail, ResponseCode::ServFail), (Fault::Refused, ResponseCode::Refused)] {
         dns.set_fault("f.example.com", Some(RecordType::TXT), fault).unwrap();
         assert_eq!(code(&ask(&server, "F.example.com.", RecordType::TXT).await), expected);
-        assert_eq!(
-            code(&ask(&server, "f.example.com.", RecordType::MX).await),
-            ResponseCode::NoError
-        );
+        assert_eq!(code(&ask(&server, "f.example.com.", RecordType::MX).await), ResponseCode::NoError);
     }
     dns.set_fault("*.example.com", None, Fault::NotAuthoritative).unwrap();
-    assert!(
-        !ask(&server, "f.example.com.", RecordType::TXT)
-            .await
-            .metadata
-            .authoritative
-    );
-    assert!(
-        ask(&server, "example.com.", RecordType::SOA)
-            .await
-            .metadata
-            .authoritative
-    );
+    assert!(!ask(&server, "f.example.com.", RecordType::TXT).await.metadata.authoritative);
+    assert!(ask(&server, "example.com.", RecordType::SOA).await.metadata.authoritative);
     dns.clear_faults();
-    assert!(
-        ask(&server, "f.example.com.", RecordType::TXT)
-            .await
-            .metadata
-            .authoritative
-    );
+    assert!(ask(&server, "f.example.com.", RecordType::TXT).await.metadata.authoritative);
 }
 
 #[tokio::test]
@@ -300,8 +228,7 @@ async fn faults_of_time_and_transport() {
     assert!(short.metadata.truncation && short.answers.is_empty());
     assert_eq!(values(&tcp(server.addr(), &query).await), ["x"]);
 
-    dns.set_fault("f.example.com", None, Fault::Delay(Duration::from_millis(200)))
-        .unwrap();
+    dns.set_fault("f.example.com", None, Fault::Delay(Duration::from_millis(200))).unwrap();
     let asked = Instant::now();
     assert_eq!(values(&udp(server.addr(), &query).await.unwrap()), ["x"]);
     assert!(asked.elapsed() >= Duration::from_millis(200));
@@ -330,9 +257,7 @@ async fn the_sockets_close_with_the_server() {
 #[tokio::test]
 async fn two_servers_share_a_port_on_two_addresses() {
     let (first, dns) = started().await;
-    let second = DnsServer::start_on(SocketAddr::new([127, 0, 0, 2].into(), first.addr().port()))
-        .await
-        .unwrap();
+    let second = DnsServer::start_on(SocketAddr::new([127, 0, 0, 2].into(), first.addr().port())).await.unwrap();
     second.dns().add_zone("example.com").unwrap();
     dns.set("example.com", RecordType::TXT, &["new"]).unwrap();
     assert_eq!(values(&ask(&first, "example.com.", RecordType::TXT).await), ["new"]);
@@ -358,8 +283,7 @@ async fn a_resolver_library_is_content_with_the_answers() {
     let (server, dns) = started().await;
     let resolver = resolver(server.addr());
     dns.set("a.example.com", RecordType::A, &["192.0.2.7"]).unwrap();
-    dns.set("alias.example.com", RecordType::CNAME, &["a.example.com"])
-        .unwrap();
+    dns.set("alias.example.com", RecordType::CNAME, &["a.example.com"]).unwrap();
     let found = resolver.lookup_ip("alias.example.com.").await.unwrap();
     assert_eq!(found.iter().next().unwrap().to_string(), "192.0.2.7");
 

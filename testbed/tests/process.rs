@@ -1,10 +1,5 @@
 //! Child processes end with their parent, whatever ends the parent.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test's own helpers may fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own helpers may fail the test")]
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,11 +25,7 @@ async fn until_logged(child: &mut testbed::process::Guarded, word: &str) {
 async fn passes_arguments_and_environment_and_tells_how_it_ended() {
     let scratch = ScratchDir::new(false).unwrap();
     let script = r#"echo "$GREETING, $1|$2"; exit 7"#;
-    let mut child = shell(scratch.path(), script)
-        .args(["zero", "a b", "$c"])
-        .env("GREETING", "hello")
-        .start()
-        .unwrap();
+    let mut child = shell(scratch.path(), script).args(["zero", "a b", "$c"]).env("GREETING", "hello").start().unwrap();
     let status = child.wait(SOON).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(7));
     assert_eq!(child.log_tail(5), "hello, a b|$c");
@@ -55,9 +46,7 @@ async fn stop_delivers_sigterm_to_the_program_itself() {
 #[tokio::test]
 async fn stop_kills_what_ignores_sigterm() {
     let scratch = ScratchDir::new(false).unwrap();
-    let mut child = shell(scratch.path(), "trap '' TERM; echo up; while :; do sleep 0.05; done")
-        .start()
-        .unwrap();
+    let mut child = shell(scratch.path(), "trap '' TERM; echo up; while :; do sleep 0.05; done").start().unwrap();
     until_logged(&mut child, "up").await;
     let status = child.stop(Duration::from_millis(100)).await.unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
@@ -66,9 +55,7 @@ async fn stop_kills_what_ignores_sigterm() {
 #[tokio::test]
 async fn drop_kills_the_program_and_what_it_started() {
     let scratch = ScratchDir::new(false).unwrap();
-    let mut child = shell(scratch.path(), "sleep 600 & echo \"grandchild $!\"; wait")
-        .start()
-        .unwrap();
+    let mut child = shell(scratch.path(), "sleep 600 & echo \"grandchild $!\"; wait").start().unwrap();
     until_logged(&mut child, "grandchild").await;
     let (pid, tail) = (child.pid(), child.log_tail(1));
     let grandchild: u32 = tail.trim_start_matches("grandchild ").parse().unwrap();
@@ -80,9 +67,7 @@ async fn drop_kills_the_program_and_what_it_started() {
 #[tokio::test]
 async fn a_frozen_program_goes_on_where_it_was() {
     let scratch = ScratchDir::new(false).unwrap();
-    let mut child = shell(scratch.path(), "while :; do echo tick; sleep 0.02; done")
-        .start()
-        .unwrap();
+    let mut child = shell(scratch.path(), "while :; do echo tick; sleep 0.02; done").start().unwrap();
     until_logged(&mut child, "tick").await;
     let length = || std::fs::metadata(scratch.path().join("script.log")).unwrap().len();
     child.signal(Signal::Stop).unwrap();
@@ -110,9 +95,7 @@ async fn an_early_end_shows_the_log() {
 #[tokio::test]
 async fn a_missing_program_is_said_at_once() {
     let scratch = ScratchDir::new(false).unwrap();
-    let error = Program::new("nothing", "/does/not/exist", scratch.path().join("log"))
-        .start()
-        .unwrap_err();
+    let error = Program::new("nothing", "/does/not/exist", scratch.path().join("log")).start().unwrap_err();
     assert!(error.to_string().contains("/does/not/exist"), "{error}");
 }
 
@@ -124,11 +107,7 @@ fn everything_ends_when_the_parent_is_killed() {
     assert!(pids.iter().all(|pid| lives(*pid)));
     parent.kill();
     assert!(pids.iter().all(|pid| gone_within(SOON, *pid)));
-    assert!(
-        directories
-            .iter()
-            .all(|directory| common::removed_within(SOON, directory))
-    );
+    assert!(directories.iter().all(|directory| common::removed_within(SOON, directory)));
     assert!(common::no_process_names_within(SOON, &pids));
 }
 
@@ -136,10 +115,7 @@ fn everything_ends_when_the_parent_is_killed() {
 #[ignore = "the parent that everything_ends_when_the_parent_is_killed starts"]
 async fn a_parent_with_a_child() {
     let scratch = ScratchDir::new(false).unwrap();
-    let child = Program::new("sleep", "sleep", scratch.path().join("log"))
-        .arg("600")
-        .start()
-        .unwrap();
+    let child = Program::new("sleep", "sleep", scratch.path().join("log")).arg("600").start().unwrap();
     println!("child {}", child.pid());
     println!("directory {}", scratch.path().display());
     println!("up");

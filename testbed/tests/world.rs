@@ -1,9 +1,5 @@
 //! The world is set up as a cluster's administrator would, and its helpers say what went wrong.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test's own helpers may fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's own helpers may fail the test")]
 
 use std::time::Duration;
 
@@ -38,25 +34,14 @@ async fn the_operators_account_may_do_its_work_and_no_more() {
 async fn objects_live_in_namespaces_of_their_own_until_deleted() {
     let world = World::start(WorldOptions::shared()).await.unwrap();
     let (here, there) = (world.namespace().await.unwrap(), world.namespace().await.unwrap());
-    let stored = world
-        .create(&here, &object::manual("news", "news.example.org"))
-        .await
-        .unwrap();
+    let stored = world.create(&here, &object::manual("news", "news.example.org")).await.unwrap();
     assert_eq!(stored["status"]["observedGeneration"], -1, "{stored}");
     assert!(world.get(&there, "news").await.unwrap().is_none());
-    let changed = world
-        .annotate(&here, "news", "example.com/note", "hello")
-        .await
-        .unwrap();
+    let changed = world.annotate(&here, "news", "example.com/note", "hello").await.unwrap();
     assert_eq!(changed["metadata"]["annotations"]["example.com/note"], "hello");
-    let refused = world
-        .patch(&here, "news", &json!({"spec": {"domain": "other.example.org"}}))
-        .await;
+    let refused = world.patch(&here, "news", &json!({"spec": {"domain": "other.example.org"}})).await;
     assert!(refused.unwrap_err().to_string().contains("domain"));
-    world
-        .delete_and_wait(&here, "news", Duration::from_secs(10))
-        .await
-        .unwrap();
+    world.delete_and_wait(&here, "news", Duration::from_secs(10)).await.unwrap();
 }
 
 #[tokio::test]
@@ -64,20 +49,9 @@ async fn a_secret_has_the_last_key_only() {
     let world = World::start(WorldOptions::shared()).await.unwrap();
     let namespace = world.namespace().await.unwrap();
     for key in ["api-token", "other"] {
-        world
-            .create_secret(&namespace, "cloudflare", key, world.token())
-            .await
-            .unwrap();
+        world.create_secret(&namespace, "cloudflare", key, world.token()).await.unwrap();
     }
-    let args = [
-        "get",
-        "secret",
-        "cloudflare",
-        "-n",
-        &namespace,
-        "-o",
-        "jsonpath={.data}",
-    ];
+    let args = ["get", "secret", "cloudflare", "-n", &namespace, "-o", "jsonpath={.data}"];
     let data = world.control_plane().kubectl_ok(&args).await.unwrap();
     assert!(data.contains("other") && !data.contains("api-token"), "{data}");
     world.delete_secret(&namespace, "cloudflare").await.unwrap();
@@ -88,28 +62,15 @@ async fn a_secret_has_the_last_key_only() {
 async fn what_does_not_come_is_told_with_the_object_and_the_log() {
     let world = World::start(WorldOptions::shared()).await.unwrap();
     let namespace = world.namespace().await.unwrap();
-    world
-        .create(&namespace, &object::manual("news", "news.example.org"))
-        .await
-        .unwrap();
+    world.create(&namespace, &object::manual("news", "news.example.org")).await.unwrap();
     // Any program stands in for the operator here; this one prints its arguments and ends.
     let mut operator = world.operator(&OperatorOptions::new("/bin/echo")).unwrap();
     while operator.is_running() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let never = world.wait_for(
-        &namespace,
-        "news",
-        "Ready",
-        object::is_ready,
-        Duration::from_millis(100),
-    );
+    let never = world.wait_for(&namespace, "news", "Ready", object::is_ready, Duration::from_millis(100));
     let message = never.await.unwrap_err().to_string();
-    for expected in [
-        "news: Ready did not come",
-        "domain: news.example.org",
-        operator.owner_id(),
-    ] {
+    for expected in ["news: Ready did not come", "domain: news.example.org", operator.owner_id()] {
         assert!(message.contains(expected), "no {expected} in {message}");
     }
 }
@@ -126,12 +87,5 @@ async fn a_person_copies_the_records_of_a_status_into_a_zone() {
     world.publish(&object).unwrap();
     let mx = world.dns().get("bounce.news.example.org", RecordType::MX).unwrap();
     assert_eq!(mx, ["10 feedback-smtp.us-east-1.amazonses.com"]);
-    assert_eq!(
-        world
-            .dns()
-            .get("a._domainkey.news.example.org", RecordType::CNAME)
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(world.dns().get("a._domainkey.news.example.org", RecordType::CNAME).unwrap().len(), 1);
 }

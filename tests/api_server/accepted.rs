@@ -64,34 +64,16 @@ async fn names_at_the_edge() {
 
 #[tokio::test]
 async fn durations_at_the_edge() {
-    let timeouts = [
-        "72h",
-        "1h",
-        "60m",
-        "3600s",
-        "259200s",
-        "36h30m",
-        "71h59m60s",
-        "1h0m0s",
-        "1m3540s",
-        "4320m",
-    ];
+    let timeouts = ["72h", "1h", "60m", "3600s", "259200s", "36h30m", "71h59m60s", "1h0m0s", "1m3540s", "4320m"];
     assert_accepted(&timeouts.map(|timeout| json!({ "verificationTimeout": timeout }))).await;
 }
 
 #[tokio::test]
 async fn everything_of_ses_at_the_edge() {
-    let tags: Value = (0..40)
-        .map(|i| (format!("tag{i}"), json!("x")))
-        .collect::<serde_json::Map<_, _>>()
-        .into();
+    let tags: Value = (0..40).map(|i| (format!("tag{i}"), json!("x"))).collect::<serde_json::Map<_, _>>().into();
     let odd = json!({ "team": "", "a b_.:/=+-@9": "a b_.:/=+-@9", "aws": "x", "k".repeat(128): "v".repeat(256) });
-    assert_accepted(&[
-        json!({ "ses": {} }),
-        json!({ "ses": { "tags": tags } }),
-        json!({ "ses": { "tags": odd } }),
-    ])
-    .await;
+    assert_accepted(&[json!({ "ses": {} }), json!({ "ses": { "tags": tags } }), json!({ "ses": { "tags": odd } })])
+        .await;
     let regions = [
         "us-east-1",
         "eu-west-3",
@@ -118,10 +100,8 @@ async fn everything_of_ses_at_the_edge() {
 
 #[tokio::test]
 async fn providers_and_dmarc_at_the_edge() {
-    let labels: Value = (0..16)
-        .map(|i| (format!("example.com/label{i}"), json!("x")))
-        .collect::<serde_json::Map<_, _>>()
-        .into();
+    let labels: Value =
+        (0..16).map(|i| (format!("example.com/label{i}"), json!("x"))).collect::<serde_json::Map<_, _>>().into();
     let uris = [
         "mailto:dmarc@example.com",
         "mailto:o'brien+dmarc@a.b.example.co.uk!10m",

@@ -6,10 +6,7 @@ use crate::plane::{assert_says, namespace, object, plane, spec_with};
 
 const DOMAIN: &[&str] = &["spec.domain is immutable", "create another SendingDomain"];
 const REGION: &[&str] = &["spec.ses.region is immutable", "may not be added or removed later"];
-const ROLE: &[&str] = &[
-    "spec.ses.roleArn may only change within one AWS account",
-    "may not be added or removed later",
-];
+const ROLE: &[&str] = &["spec.ses.roleArn may only change within one AWS account", "may not be added or removed later"];
 
 /// The ways of a user to write an object; the first creates it too.
 const WAYS: [&[&str]; 4] = [
@@ -39,11 +36,7 @@ async fn write(way: &[&str], namespace: &str, name: &str, spec: &Value) -> Resul
         Some(body.as_str())
     };
     let output = plane.kubectl_as(plane.admin_kubeconfig(), &args, input).await.unwrap();
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).into_owned())
-    }
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
 /// Tries one change in every way, each on an object of its own.
@@ -66,11 +59,7 @@ async fn what_makes_the_identity_stays() {
         (json!({}), json!({ "domain": "other.example.com" }), DOMAIN),
         (ses("region", "us-east-1"), ses("region", "eu-west-1"), REGION),
         (json!({}), ses("region", "us-east-1"), REGION),
-        (
-            ses("region", "us-east-1"),
-            json!({ "ses": { "adoptionPolicy": "Never" } }),
-            REGION,
-        ),
+        (ses("region", "us-east-1"), json!({ "ses": { "adoptionPolicy": "Never" } }), REGION),
         (ses("region", "us-east-1"), json!({}), REGION),
         (ses("roleArn", &role(1, "a")), ses("roleArn", &role(2, "a")), ROLE),
         (json!({}), ses("roleArn", &role(1, "a")), ROLE),
@@ -88,10 +77,7 @@ async fn the_rest_may_change() {
     namespace("mutable").await;
     let cloudflare = json!({ "dns": { "cloudflare": { "apiTokenSecretRef": { "name": "a" } } } });
     let cases = [
-        (
-            json!({ "ses": { "roleArn": role(1, "a") } }),
-            json!({ "ses": { "roleArn": role(1, "path/b") } }),
-        ),
+        (json!({ "ses": { "roleArn": role(1, "a") } }), json!({ "ses": { "roleArn": role(1, "path/b") } })),
         (json!({}), json!({ "mailFrom": { "subdomain": "return" } })),
         (json!({}), cloudflare.clone()),
         (cloudflare, json!({})),
@@ -110,33 +96,10 @@ async fn the_rest_may_change() {
 #[tokio::test]
 async fn a_write_of_status_does_not_change_the_spec() {
     namespace("status-writes").await;
-    write(WAYS[0], "status-writes", "kept", &spec_with(&json!({})))
-        .await
-        .unwrap();
+    write(WAYS[0], "status-writes", "kept", &spec_with(&json!({}))).await.unwrap();
     let patch = json!({ "spec": { "domain": "other.example.com" }, "status": { "phase": "Pending" } }).to_string();
-    let args = [
-        "patch",
-        "sdom",
-        "kept",
-        "-n",
-        "status-writes",
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        &patch,
-    ];
+    let args = ["patch", "sdom", "kept", "-n", "status-writes", "--subresource=status", "--type=merge", "-p", &patch];
     plane().await.kubectl_ok(&args).await.unwrap();
-    let domain = [
-        "get",
-        "sdom",
-        "kept",
-        "-n",
-        "status-writes",
-        "-o",
-        "jsonpath={.spec.domain} {.status.phase}",
-    ];
-    assert_eq!(
-        plane().await.kubectl_ok(&domain).await.unwrap(),
-        "mail.example.com Pending"
-    );
+    let domain = ["get", "sdom", "kept", "-n", "status-writes", "-o", "jsonpath={.spec.domain} {.status.phase}"];
+    assert_eq!(plane().await.kubectl_ok(&domain).await.unwrap(), "mail.example.com Pending");
 }

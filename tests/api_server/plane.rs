@@ -15,11 +15,7 @@ pub async fn plane() -> &'static ControlPlane {
     INSTALLED
         .get_or_init(|| async {
             plane.apply_yaml(CRD).await.unwrap();
-            let established = [
-                "wait",
-                "--for=condition=Established",
-                "crd/sendingdomains.sendingdomain.dev",
-            ];
+            let established = ["wait", "--for=condition=Established", "crd/sendingdomains.sendingdomain.dev"];
             plane.kubectl_ok(&established).await.unwrap();
         })
         .await;
@@ -79,10 +75,7 @@ pub async fn send(
     body: Vec<u8>,
 ) -> Result<Value, String> {
     let path = format!("/apis/sendingdomain.dev/v1alpha1/namespaces/{namespace}/sendingdomains?{query}");
-    let request = Request::post(path)
-        .header("content-type", content_type)
-        .body(body)
-        .unwrap();
+    let request = Request::post(path).header("content-type", content_type).body(body).unwrap();
     client.request::<Value>(request).await.map_err(|error| match error {
         kube::Error::Api(status) => status.message,
         other => panic!("no answer: {other}"),

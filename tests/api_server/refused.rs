@@ -81,11 +81,7 @@ async fn domains_that_are_no_names() {
     assert_each_refused(
         &strings(&bad),
         |domain| json!({ "domain": domain }),
-        &[
-            "spec.domain",
-            "must be a lower-case DNS name of at least two labels",
-            "for example mail.example.com",
-        ],
+        &["spec.domain", "must be a lower-case DNS name of at least two labels", "for example mail.example.com"],
     )
     .await;
 }
@@ -93,11 +89,7 @@ async fn domains_that_are_no_names() {
 #[tokio::test]
 async fn domains_that_are_addresses() {
     let bad = strings(&["192.0.2.1", "10.0.0.0", "mail.example.123", "1.2"]);
-    let words = [
-        "spec.domain",
-        "not an IP address",
-        "the last label must not be all digits",
-    ];
+    let words = ["spec.domain", "not an IP address", "the last label must not be all digits"];
     assert_each_refused(&bad, |domain| json!({ "domain": domain }), &words).await;
 }
 
@@ -134,11 +126,7 @@ async fn mail_from_subdomains() {
     assert_each_refused(
         &strings(&bad),
         |subdomain| json!({ "mailFrom": { "subdomain": subdomain } }),
-        &[
-            "spec.mailFrom.subdomain",
-            "must be one lower-case DNS label, without dots",
-            "directly below spec.domain",
-        ],
+        &["spec.mailFrom.subdomain", "must be one lower-case DNS label, without dots", "directly below spec.domain"],
     )
     .await;
     let long = json!({ "mailFrom": { "subdomain": "a".repeat(64) } });
@@ -154,10 +142,7 @@ async fn durations() {
         "", "0", "5", "1d", "h", "72", "72H", "1.5h", "-1h", "+1h", " 72h", "72h ", "72h\n", "1h 30m", "P3D",
         "72hours", "1h30",
     ];
-    let words = [
-        "spec.verificationTimeout",
-        "must be a duration in hours, minutes and seconds such as 72h",
-    ];
+    let words = ["spec.verificationTimeout", "must be a duration in hours, minutes and seconds such as 72h"];
     assert_each_refused(&strings(&misspelt), timeout, &words).await;
     let outside = [
         "0h",
@@ -176,14 +161,8 @@ async fn durations() {
     let words = ["spec.verificationTimeout", "must be between 1h and 72h"];
     assert_each_refused(&strings(&outside), timeout, &words).await;
     assert_refused(&[
-        (
-            timeout(&json!(72)),
-            &["spec.verificationTimeout", "must be of type string"],
-        ),
-        (
-            timeout(&json!("9".repeat(400) + "h")),
-            &["spec.verificationTimeout", "may not be more than 16"],
-        ),
+        (timeout(&json!(72)), &["spec.verificationTimeout", "must be of type string"]),
+        (timeout(&json!("9".repeat(400) + "h")), &["spec.verificationTimeout", "may not be more than 16"]),
     ])
     .await;
 }
@@ -191,19 +170,10 @@ async fn durations() {
 #[tokio::test]
 async fn tags() {
     let tags = |key: &str, value: &str| json!({ "ses": { "tags": { key: value } } });
-    let reserved: &[&str] = &[
-        "spec.ses.tags",
-        "must not use the key prefixes 'aws:' and 'sendingdomain.dev/'",
-        "reserved",
-    ];
-    let shape: &[&str] = &[
-        "spec.ses.tags",
-        "must have keys of 1 to 128 and values of at most 256 characters",
-    ];
-    let many: Value = (0..41)
-        .map(|i| (format!("tag{i}"), json!("x")))
-        .collect::<serde_json::Map<_, _>>()
-        .into();
+    let reserved: &[&str] =
+        &["spec.ses.tags", "must not use the key prefixes 'aws:' and 'sendingdomain.dev/'", "reserved"];
+    let shape: &[&str] = &["spec.ses.tags", "must have keys of 1 to 128 and values of at most 256 characters"];
+    let many: Value = (0..41).map(|i| (format!("tag{i}"), json!("x"))).collect::<serde_json::Map<_, _>>().into();
     assert_refused(&[
         (tags("aws:cloudformation", "x"), reserved),
         (tags("AWS:x", "x"), reserved),
@@ -213,18 +183,9 @@ async fn tags() {
         (tags("team", "a\nb"), shape),
         (tags("team", "📧"), shape),
         (tags("a#b", "x"), shape),
-        (
-            tags("team", &"v".repeat(257)),
-            &["spec.ses.tags.team", "may not be more than 256"],
-        ),
-        (
-            json!({ "ses": { "tags": many } }),
-            &["spec.ses.tags", "must have at most 40"],
-        ),
-        (
-            json!({ "ses": { "tags": { "team": 7 } } }),
-            &["spec.ses.tags.team", "must be of type string"],
-        ),
+        (tags("team", &"v".repeat(257)), &["spec.ses.tags.team", "may not be more than 256"]),
+        (json!({ "ses": { "tags": many } }), &["spec.ses.tags", "must have at most 40"]),
+        (json!({ "ses": { "tags": { "team": 7 } } }), &["spec.ses.tags.team", "must be of type string"]),
     ])
     .await;
 }
@@ -244,11 +205,7 @@ async fn roles_regions_and_configuration_sets() {
         " arn:aws:iam::123456789012:role/ses",
         "arn:aws:iam::123456789012:role/a b",
     ];
-    let words = [
-        "spec.ses.roleArn",
-        "must be the ARN of an IAM role",
-        "arn:aws:iam::123456789012:role/ses",
-    ];
+    let words = ["spec.ses.roleArn", "must be the ARN of an IAM role", "arn:aws:iam::123456789012:role/ses"];
     assert_each_refused(&strings(&roles), |role| json!({ "ses": { "roleArn": role } }), &words).await;
     let regions = [
         "",
@@ -262,40 +219,18 @@ async fn roles_regions_and_configuration_sets() {
         "us-east-1\n",
         "1-us-east",
     ];
-    let words = [
-        "spec.ses.region",
-        "must be the name of an AWS region, for example us-east-1",
-    ];
-    assert_each_refused(
-        &strings(&regions),
-        |region| json!({ "ses": { "region": region } }),
-        &words,
-    )
-    .await;
+    let words = ["spec.ses.region", "must be the name of an AWS region, for example us-east-1"];
+    assert_each_refused(&strings(&regions), |region| json!({ "ses": { "region": region } }), &words).await;
     let sets = ["", "my set", "a/b", "ümlaut", "a.b"];
-    let words = [
-        "spec.ses.configurationSet",
-        "must be the name of a configuration set: letters, digits, '_' and '-'",
-    ];
-    assert_each_refused(
-        &strings(&sets),
-        |set| json!({ "ses": { "configurationSet": set } }),
-        &words,
-    )
-    .await;
+    let words = ["spec.ses.configurationSet", "must be the name of a configuration set: letters, digits, '_' and '-'"];
+    assert_each_refused(&strings(&sets), |set| json!({ "ses": { "configurationSet": set } }), &words).await;
     assert_refused(&[
         (
             json!({ "ses": { "configurationSet": "a".repeat(65) } }),
             &["spec.ses.configurationSet", "may not be more than 64"],
         ),
-        (
-            json!({ "ses": { "region": "a".repeat(33) } }),
-            &["spec.ses.region", "may not be more than 32"],
-        ),
-        (
-            json!({ "ses": { "roleArn": "a".repeat(2049) } }),
-            &["spec.ses.roleArn", "may not be more than 2048"],
-        ),
+        (json!({ "ses": { "region": "a".repeat(33) } }), &["spec.ses.region", "may not be more than 32"]),
+        (json!({ "ses": { "roleArn": "a".repeat(2049) } }), &["spec.ses.roleArn", "may not be more than 2048"]),
     ])
     .await;
 }

@@ -15,16 +15,9 @@ use crate::plane::{client, namespace};
 const CASES: u32 = 200;
 
 fn ses() -> impl Strategy<Value = SesSpec> {
-    let tags = btree_map(
-        "[a-z][A-Za-z0-9 _.:/=+@-]{0,20}",
-        "[A-Za-z0-9 _.:/=+@-]{0,40}".prop_map(TagValue),
-        0..5,
-    );
-    let tags = tags.prop_map(|tags| {
-        tags.into_iter()
-            .filter(|(key, _)| !key.to_lowercase().starts_with("aws:"))
-            .collect()
-    });
+    let tags = btree_map("[a-z][A-Za-z0-9 _.:/=+@-]{0,20}", "[A-Za-z0-9 _.:/=+@-]{0,40}".prop_map(TagValue), 0..5);
+    let tags =
+        tags.prop_map(|tags| tags.into_iter().filter(|(key, _)| !key.to_lowercase().starts_with("aws:")).collect());
     (
         option::of(prop_oneof![Just("us-east-1"), Just("eu-west-1"), Just("us-gov-west-1")]),
         option::of("arn:aws:iam::[0-9]{12}:role/[a-zA-Z/_-]{1,40}"),
@@ -33,69 +26,42 @@ fn ses() -> impl Strategy<Value = SesSpec> {
         option::of(prop_oneof![Just(DkimKeyLength::Rsa1024), Just(DkimKeyLength::Rsa2048)]),
         prop_oneof![Just(AdoptionPolicy::Never), Just(AdoptionPolicy::Adopt)],
     )
-        .prop_map(
-            |(region, role_arn, configuration_set, tags, dkim_key_length, adoption_policy)| SesSpec {
-                region: region.map(str::to_owned),
-                role_arn,
-                configuration_set,
-                tags,
-                dkim_key_length,
-                adoption_policy,
-            },
-        )
+        .prop_map(|(region, role_arn, configuration_set, tags, dkim_key_length, adoption_policy)| SesSpec {
+            region: region.map(str::to_owned),
+            role_arn,
+            configuration_set,
+            tags,
+            dkim_key_length,
+            adoption_policy,
+        })
 }
 
 fn mail_from() -> impl Strategy<Value = MailFromSpec> {
     let failure = prop_oneof![Just(OnMxFailure::UseDefaultValue), Just(OnMxFailure::RejectMessage)];
-    ("[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", failure).prop_map(|(subdomain, on_mx_failure)| MailFromSpec {
-        subdomain,
-        on_mx_failure,
-    })
+    ("[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", failure)
+        .prop_map(|(subdomain, on_mx_failure)| MailFromSpec { subdomain, on_mx_failure })
 }
 
 fn dmarc() -> impl Strategy<Value = DmarcSpec> {
-    let policy = || {
-        prop_oneof![
-            Just(DmarcPolicy::None),
-            Just(DmarcPolicy::Quarantine),
-            Just(DmarcPolicy::Reject)
-        ]
-    };
+    let policy = || prop_oneof![Just(DmarcPolicy::None), Just(DmarcPolicy::Quarantine), Just(DmarcPolicy::Reject)];
     let alignment = || prop_oneof![Just(DmarcAlignment::Relaxed), Just(DmarcAlignment::Strict)];
-    let reports = || {
-        vec(
-            "mailto:[a-z0-9._%+'-]{1,20}@[a-z]{1,10}[.]example(![0-9]{1,3}[kmgt])?".prop_map(MailtoUri),
-            0..=10,
-        )
-    };
-    (
-        policy(),
-        option::of(policy()),
-        reports(),
-        reports(),
-        alignment(),
-        alignment(),
+    let reports =
+        || vec("mailto:[a-z0-9._%+'-]{1,20}@[a-z]{1,10}[.]example(![0-9]{1,3}[kmgt])?".prop_map(MailtoUri), 0..=10);
+    (policy(), option::of(policy()), reports(), reports(), alignment(), alignment()).prop_map(
+        |(policy, subdomain_policy, aggregate_reports, failure_reports, dkim_alignment, spf_alignment)| DmarcSpec {
+            policy,
+            subdomain_policy,
+            aggregate_reports,
+            failure_reports,
+            dkim_alignment,
+            spf_alignment,
+        },
     )
-        .prop_map(
-            |(policy, subdomain_policy, aggregate_reports, failure_reports, dkim_alignment, spf_alignment)| DmarcSpec {
-                policy,
-                subdomain_policy,
-                aggregate_reports,
-                failure_reports,
-                dkim_alignment,
-                spf_alignment,
-            },
-        )
 }
 
 fn dns() -> impl Strategy<Value = DnsSpec> {
     let policy = prop_oneof![Just(ConflictPolicy::Fail), Just(ConflictPolicy::Overwrite)];
-    let cloudflare = (
-        "[a-z]([a-z0-9-]{0,20}[a-z0-9])?",
-        "[-._a-zA-Z0-9]{1,20}",
-        option::of("[0-9a-f]{32}"),
-        policy,
-    )
+    let cloudflare = ("[a-z]([a-z0-9-]{0,20}[a-z0-9])?", "[-._a-zA-Z0-9]{1,20}", option::of("[0-9a-f]{32}"), policy)
         .prop_map(|(name, key, zone_id, conflict_policy)| DnsSpec {
             cloudflare: Some(CloudflareSpec {
                 api_token_secret_ref: SecretKeyRef { name, key },
@@ -104,50 +70,30 @@ fn dns() -> impl Strategy<Value = DnsSpec> {
             }),
             external_dns: None,
         });
-    let labels = btree_map(
-        "([a-z]{1,9}[.]example/)?[A-Za-z0-9]{1,20}",
-        "[A-Za-z0-9]{0,20}".prop_map(LabelValue),
-        0..5,
-    );
+    let labels = btree_map("([a-z]{1,9}[.]example/)?[A-Za-z0-9]{1,20}", "[A-Za-z0-9]{0,20}".prop_map(LabelValue), 0..5);
     let external = (labels, option::of(1..=86400)).prop_map(|(labels, record_ttl_seconds)| DnsSpec {
         cloudflare: None,
-        external_dns: Some(ExternalDnsSpec {
-            labels,
-            record_ttl_seconds,
-        }),
+        external_dns: Some(ExternalDnsSpec { labels, record_ttl_seconds }),
     });
     prop_oneof![Just(DnsSpec::default()), cloudflare, external]
 }
 
 fn spec() -> impl Strategy<Value = SendingDomainSpec> {
     let deletion = prop_oneof![Just(DeletionPolicy::Delete), Just(DeletionPolicy::Retain)];
-    let timeout = prop_oneof![
-        "([1-9]|[1-6][0-9]|70)h([0-5]?[0-9]m)?([0-5]?[0-9]s)?",
-        Just("72h".to_owned())
-    ];
+    let timeout = prop_oneof!["([1-9]|[1-6][0-9]|70)h([0-5]?[0-9]m)?([0-5]?[0-9]s)?", Just("72h".to_owned())];
     let domain = "([a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?[.]){1,4}[a-z]([a-z0-9-]{0,10}[a-z0-9])?";
-    (
-        domain,
-        ses(),
-        mail_from(),
-        option::of(dmarc()),
-        option::of(dns()),
-        timeout,
-        deletion,
-        any::<bool>(),
+    (domain, ses(), mail_from(), option::of(dmarc()), option::of(dns()), timeout, deletion, any::<bool>()).prop_map(
+        |(domain, ses, mail_from, dmarc, dns, verification_timeout, deletion_policy, suspend)| SendingDomainSpec {
+            domain,
+            ses,
+            mail_from,
+            dmarc,
+            dns,
+            verification_timeout,
+            deletion_policy,
+            suspend,
+        },
     )
-        .prop_map(
-            |(domain, ses, mail_from, dmarc, dns, verification_timeout, deletion_policy, suspend)| SendingDomainSpec {
-                domain,
-                ses,
-                mail_from,
-                dmarc,
-                dns,
-                verification_timeout,
-                deletion_policy,
-                suspend,
-            },
-        )
 }
 
 #[test]
@@ -157,12 +103,7 @@ fn any_spec_comes_back_equal() {
         namespace("round-trip").await;
         Api::namespaced(client().await, "round-trip")
     });
-    let config = Config {
-        cases: CASES,
-        failure_persistence: None,
-        max_shrink_iters: 200,
-        ..Config::default()
-    };
+    let config = Config { cases: CASES, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     let outcome = TestRunner::new(config).run(&spec(), |spec| {
         runtime.block_on(async {
             let object = SendingDomain::new("any", spec.clone());
@@ -210,16 +151,8 @@ async fn any_status_comes_back_equal() {
     namespace("round-trip-status").await;
     let api: Api<SendingDomain> = Api::namespaced(client().await, "round-trip-status");
     let spec = serde_json::from_value(json!({ "domain": "mail.example.com" })).unwrap();
-    api.create(&PostParams::default(), &SendingDomain::new("any", spec))
-        .await
-        .unwrap();
-    for status in [
-        full_status(),
-        SendingDomainStatus {
-            observed_generation: 1,
-            ..SendingDomainStatus::default()
-        },
-    ] {
+    api.create(&PostParams::default(), &SendingDomain::new("any", spec)).await.unwrap();
+    for status in [full_status(), SendingDomainStatus { observed_generation: 1, ..SendingDomainStatus::default() }] {
         let patch = json!({ "apiVersion": "sendingdomain.dev/v1alpha1", "kind": "SendingDomain", "status": status });
         let params = PatchParams::apply("round-trip").force();
         api.patch_status("any", &params, &Patch::Apply(&patch)).await.unwrap();
@@ -232,9 +165,7 @@ async fn two_managers_of_conditions_do_not_harm_each_other() {
     namespace("managers").await;
     let api: Api<SendingDomain> = Api::namespaced(client().await, "managers");
     let spec = serde_json::from_value(json!({ "domain": "mail.example.com" })).unwrap();
-    api.create(&PostParams::default(), &SendingDomain::new("shared", spec))
-        .await
-        .unwrap();
+    api.create(&PostParams::default(), &SendingDomain::new("shared", spec)).await.unwrap();
     let apply = |manager: &'static str, kinds: Vec<&'static str>| {
         let conditions: Vec<_> = kinds
             .iter()
@@ -243,16 +174,9 @@ async fn two_managers_of_conditions_do_not_harm_each_other() {
         let patch = json!({ "apiVersion": "sendingdomain.dev/v1alpha1", "kind": "SendingDomain", "status": { "conditions": conditions } });
         let api = api.clone();
         async move {
-            let object = api
-                .patch_status("shared", &PatchParams::apply(manager), &Patch::Apply(&patch))
-                .await
-                .unwrap();
+            let object = api.patch_status("shared", &PatchParams::apply(manager), &Patch::Apply(&patch)).await.unwrap();
             let conditions = object.status.unwrap().conditions.into_iter();
-            conditions
-                .map(|c| (c.type_, c.status))
-                .collect::<BTreeMap<_, _>>()
-                .into_keys()
-                .collect::<Vec<_>>()
+            conditions.map(|c| (c.type_, c.status)).collect::<BTreeMap<_, _>>().into_keys().collect::<Vec<_>>()
         }
     };
     assert_eq!(apply("alice", vec!["Ready"]).await, ["Ready"]);

@@ -6,9 +6,7 @@ use crate::plane::{client, namespace, object, plane, post, spec_with};
 
 async fn create(namespace: &str, name: &str, patch: &Value) -> Value {
     let body = serde_json::to_vec(&object(name, &spec_with(patch))).unwrap();
-    post(&client().await, namespace, "fieldValidation=Strict", body)
-        .await
-        .unwrap()
+    post(&client().await, namespace, "fieldValidation=Strict", body).await.unwrap()
 }
 
 async fn kubectl(args: &[&str]) -> String {
@@ -16,43 +14,23 @@ async fn kubectl(args: &[&str]) -> String {
 }
 
 fn header(printed: &str) -> String {
-    printed
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
+    printed.lines().next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[tokio::test]
 async fn names_and_columns() {
     namespace("columns").await;
     create("columns", "one", &json!({})).await;
-    for name in [
-        "sendingdomains",
-        "sendingdomain",
-        "sdom",
-        "sendingdomains.sendingdomain.dev",
-    ] {
+    for name in ["sendingdomains", "sendingdomain", "sdom", "sendingdomains.sendingdomain.dev"] {
         let printed = kubectl(&["get", name, "-n", "columns"]).await;
-        assert_eq!(
-            header(&printed),
-            "NAME DOMAIN STATUS READY RECORDS REASON AGE",
-            "{name}"
-        );
+        assert_eq!(header(&printed), "NAME DOMAIN STATUS READY RECORDS REASON AGE", "{name}");
         assert!(printed.contains("mail.example.com"), "{printed}");
     }
     assert!(
-        kubectl(&["get", "mail", "-n", "columns", "-o", "name"])
-            .await
-            .contains("sendingdomain.sendingdomain.dev/one")
+        kubectl(&["get", "mail", "-n", "columns", "-o", "name"]).await.contains("sendingdomain.sendingdomain.dev/one")
     );
     let wide = kubectl(&["get", "sdom", "-n", "columns", "-o", "wide"]).await;
-    assert_eq!(
-        header(&wide),
-        "NAME DOMAIN STATUS READY RECORDS REASON AGE DKIM MAIL FROM DNS REGION MESSAGE"
-    );
+    assert_eq!(header(&wide), "NAME DOMAIN STATUS READY RECORDS REASON AGE DKIM MAIL FROM DNS REGION MESSAGE");
 }
 
 #[tokio::test]
@@ -77,14 +55,7 @@ async fn the_line_of_a_pending_domain_fits_a_terminal() {
     .await;
     let printed = kubectl(&["get", "sdom", "-n", "narrow"]).await;
     let line = printed.lines().nth(1).unwrap();
-    for cell in [
-        "mail-example-com",
-        "mail.example.com",
-        "Pending",
-        "False",
-        "3/5",
-        "ZoneNotAccessible",
-    ] {
+    for cell in ["mail-example-com", "mail.example.com", "Pending", "False", "3/5", "ZoneNotAccessible"] {
         assert!(line.contains(cell), "{printed}");
     }
     assert!(line.len() <= 100, "{line}");
@@ -96,39 +67,17 @@ async fn a_domain_is_found_by_its_field() {
     create("selected", "one", &json!({})).await;
     create("selected", "two", &json!({ "domain": "other.example.com" })).await;
     let of = |selector: &'static str| async move {
-        kubectl(&[
-            "get",
-            "sdom",
-            "-n",
-            "selected",
-            "-o",
-            "name",
-            "--field-selector",
-            selector,
-        ])
-        .await
+        kubectl(&["get", "sdom", "-n", "selected", "-o", "name", "--field-selector", selector]).await
     };
-    assert_eq!(
-        of("spec.domain=other.example.com").await,
-        "sendingdomain.sendingdomain.dev/two\n"
-    );
-    assert_eq!(
-        of("spec.domain!=other.example.com").await,
-        "sendingdomain.sendingdomain.dev/one\n"
-    );
+    assert_eq!(of("spec.domain=other.example.com").await, "sendingdomain.sendingdomain.dev/two\n");
+    assert_eq!(of("spec.domain!=other.example.com").await, "sendingdomain.sendingdomain.dev/one\n");
     assert_eq!(of("spec.domain=third.example.com").await, "");
 }
 
 #[tokio::test]
 async fn explain_reads_as_documentation() {
     let explained = kubectl(&["explain", "sendingdomain.spec", "--recursive"]).await;
-    for field in [
-        "apiTokenSecretRef",
-        "verificationTimeout",
-        "onMxFailure",
-        "aggregateReports",
-        "recordTTLSeconds",
-    ] {
+    for field in ["apiTokenSecretRef", "verificationTimeout", "onMxFailure", "aggregateReports", "recordTTLSeconds"] {
         assert!(explained.contains(field), "{field}: {explained}");
     }
     let explained = kubectl(&["explain", "sdom.spec.dns.cloudflare.zoneID"]).await;
@@ -193,17 +142,10 @@ async fn a_user_cannot_apply_a_status() {
         &["replace", "-f", "-"],
     ] {
         let args = [way, &["-n", "faked"]].concat();
-        let output = plane
-            .kubectl_as(plane.admin_kubeconfig(), &args, Some(&body.to_string()))
-            .await
-            .unwrap();
+        let output = plane.kubectl_as(plane.admin_kubeconfig(), &args, Some(&body.to_string())).await.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let status = kubectl(&["get", "sdom", "faked", "-n", "faked", "-o", "jsonpath={.status}"]).await;
-        assert_eq!(
-            serde_json::from_str::<Value>(&status).unwrap(),
-            json!({ "observedGeneration": -1 }),
-            "{way:?}"
-        );
+        assert_eq!(serde_json::from_str::<Value>(&status).unwrap(), json!({ "observedGeneration": -1 }), "{way:?}");
     }
 }
 
@@ -213,8 +155,5 @@ async fn the_schema_is_structural_and_the_names_are_free() {
     let crd: Value = serde_json::from_str(&crd).unwrap();
     let conditions = crd["status"]["conditions"].as_array().unwrap();
     let is_true = |kind: &str| conditions.iter().any(|c| c["type"] == kind && c["status"] == "True");
-    assert!(
-        is_true("Established") && is_true("NamesAccepted") && !is_true("NonStructuralSchema"),
-        "{conditions:?}"
-    );
+    assert!(is_true("Established") && is_true("NamesAccepted") && !is_true("NonStructuralSchema"), "{conditions:?}");
 }

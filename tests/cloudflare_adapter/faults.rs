@@ -10,12 +10,8 @@ use sending_domain_operator::error::ErrorClass;
 
 use crate::server::{Server, answer, refusal, success, token, zone_id};
 
-const ALL: [Operation; 4] = [
-    Operation::ListZones,
-    Operation::ReadZone,
-    Operation::ListRecords,
-    Operation::WriteRecords,
-];
+const ALL: [Operation; 4] =
+    [Operation::ListZones, Operation::ReadZone, Operation::ListRecords, Operation::WriteRecords];
 
 /// Does the operation and answers its error.
 async fn fail(client: &Client, operation: Operation) -> Error {
@@ -29,10 +25,7 @@ async fn fail(client: &Client, operation: Operation) -> Error {
         }
         Operation::WriteRecords => {
             let delete = Change::Delete { id: "1".to_owned() };
-            client
-                .batch(&token, &zone, &[delete])
-                .await
-                .map(|records| format!("{records:?}"))
+            client.batch(&token, &zone, &[delete]).await.map(|records| format!("{records:?}"))
         }
     };
     let error = outcome.expect_err("must fail");
@@ -83,11 +76,7 @@ async fn every_code_is_given_its_meaning() {
     for (operation, status, body, kind, codes) in cases {
         let server = Server::always(status, body.clone()).await;
         let error = fail(&server.client(), operation).await;
-        assert_eq!(
-            (error.kind, error.status, &*error.codes),
-            (kind, Some(status), codes),
-            "{body}"
-        );
+        assert_eq!((error.kind, error.status, &*error.codes), (kind, Some(status), codes), "{body}");
         assert_eq!(server.seen().len(), 1, "nothing is tried again here");
     }
 }
@@ -119,11 +108,7 @@ async fn what_is_no_answer_is_unavailable_and_never_an_empty_list() {
         let server = Server::always(status, body.clone()).await;
         for operation in ALL {
             let error = fail(&server.client(), operation).await;
-            assert_eq!(
-                (error.kind, error.status),
-                (Kind::Unavailable, Some(status)),
-                "{operation:?} {status} {body}"
-            );
+            assert_eq!((error.kind, error.status), (Kind::Unavailable, Some(status)), "{operation:?} {status} {body}");
             assert_eq!(error.class(), ErrorClass::Transient { retry_after: None });
         }
     }
@@ -133,16 +118,10 @@ async fn what_is_no_answer_is_unavailable_and_never_an_empty_list() {
 async fn another_zone_than_asked_for_is_no_answer() {
     let other = r#"{"id":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","name":"example.com","status":"active"}"#;
     let server = Server::always(200, success(other)).await;
-    assert_eq!(
-        fail(&server.client(), Operation::ReadZone).await.kind,
-        Kind::Unavailable
-    );
+    assert_eq!(fail(&server.client(), Operation::ReadZone).await.kind, Kind::Unavailable);
     let odd = r#"[{"id":"../x","name":"example.com","status":"active"}]"#;
     let server = Server::always(200, success(odd)).await;
-    assert_eq!(
-        fail(&server.client(), Operation::ListZones).await.kind,
-        Kind::Unavailable
-    );
+    assert_eq!(fail(&server.client(), Operation::ListZones).await.kind, Kind::Unavailable);
 }
 
 #[tokio::test]
@@ -150,17 +129,10 @@ async fn a_refusal_without_errors_still_is_one() {
     for errors in ["[]", "null", "[null]", "[{}]", "\"no\""] {
         let body = format!(r#"{{"success":false,"errors":{errors},"result":[]}}"#);
         let server = Server::always(200, body).await;
-        assert_eq!(
-            fail(&server.client(), Operation::ListRecords).await.kind,
-            Kind::Other,
-            "{errors}"
-        );
+        assert_eq!(fail(&server.client(), Operation::ListRecords).await.kind, Kind::Other, "{errors}");
     }
     let server = Server::always(403, r#"{"success":true,"result":[]}"#).await;
-    assert_eq!(
-        fail(&server.client(), Operation::ListRecords).await.kind,
-        Kind::PermissionDenied
-    );
+    assert_eq!(fail(&server.client(), Operation::ListRecords).await.kind, Kind::PermissionDenied);
 }
 
 #[tokio::test]
@@ -181,10 +153,7 @@ async fn a_body_over_the_cap_is_cut_off() {
     const CAP: usize = 4 * 1024 * 1024;
     let server = Server::always(200, "x".repeat(10 * 1024 * 1024)).await;
     let error = fail(&server.client(), Operation::ListRecords).await;
-    assert_eq!(
-        (error.kind, error.detail),
-        (Kind::Unavailable, Some("the answer is too large"))
-    );
+    assert_eq!((error.kind, error.detail), (Kind::Unavailable, Some("the answer is too large")));
 
     // Without a length announced, and without an end.
     let server = Server::start(|_| {
@@ -192,47 +161,31 @@ async fn a_body_over_the_cap_is_cut_off() {
         Response::new(Body::from_stream(futures::stream::repeat_with(chunk)))
     });
     let error = fail(&server.await.client(), Operation::ListRecords).await;
-    assert_eq!(
-        (error.kind, error.detail),
-        (Kind::Unavailable, Some("the answer is too large"))
-    );
+    assert_eq!((error.kind, error.detail), (Kind::Unavailable, Some("the answer is too large")));
 
     let padded = |size: usize| success("[]") + &" ".repeat(size - success("[]").len());
     let server = Server::always(200, padded(CAP)).await;
     assert_eq!(server.client().zones(&token()).await, Ok(vec![]));
     let server = Server::always(200, padded(CAP + 1)).await;
-    assert_eq!(
-        fail(&server.client(), Operation::ListZones).await.kind,
-        Kind::Unavailable
-    );
+    assert_eq!(fail(&server.client(), Operation::ListZones).await.kind, Kind::Unavailable);
 }
 
 #[tokio::test]
 async fn compression_is_neither_asked_for_nor_undone() {
     let gzipped = |_: &_| answer(200, &[("content-encoding", "gzip")], "\u{1f}\u{8b}\u{8}");
     let server = Server::start(gzipped).await;
-    assert_eq!(
-        fail(&server.client(), Operation::ListRecords).await.kind,
-        Kind::Unavailable
-    );
+    assert_eq!(fail(&server.client(), Operation::ListRecords).await.kind, Kind::Unavailable);
     assert!(!server.seen()[0].headers.contains_key("accept-encoding"));
 }
 
 #[tokio::test]
 async fn a_slow_connection_is_unavailable() {
-    let settings = Settings {
-        timeout: Duration::from_millis(300),
-        ..Settings::default()
-    };
+    let settings = Settings { timeout: Duration::from_millis(300), ..Settings::default() };
     for bytes in [&b""[..], b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"success\""] {
         let server = Server::raw(bytes, Duration::from_mins(1)).await;
         for operation in ALL {
             let error = fail(&server.client_with(settings), operation).await;
-            assert_eq!(
-                (error.kind, error.detail),
-                (Kind::Unavailable, Some("no answer in time")),
-                "{operation:?}"
-            );
+            assert_eq!((error.kind, error.detail), (Kind::Unavailable, Some("no answer in time")), "{operation:?}");
         }
     }
 }
@@ -244,11 +197,7 @@ async fn a_broken_connection_is_unavailable() {
         let server = Server::raw(bytes, Duration::ZERO).await;
         for operation in ALL {
             let error = fail(&server.client(), operation).await;
-            assert_eq!(
-                (error.kind, error.detail),
-                (Kind::Unavailable, Some("the connection broke")),
-                "{operation:?}"
-            );
+            assert_eq!((error.kind, error.detail), (Kind::Unavailable, Some("the connection broke")), "{operation:?}");
         }
     }
 }
@@ -267,17 +216,10 @@ async fn a_closed_port_is_unavailable() {
 #[tokio::test]
 async fn a_server_without_tls_is_unavailable() {
     let server = Server::always(200, success("[]")).await;
-    let base = format!("{:?}", server.client())
-        .split('"')
-        .nth(1)
-        .unwrap()
-        .replace("http://", "https://");
+    let base = format!("{:?}", server.client()).split('"').nth(1).unwrap().replace("http://", "https://");
     let client = Client::new(base.parse().unwrap(), 1000).unwrap();
     let error = fail(&client, Operation::ListZones).await;
-    assert_eq!(
-        (error.kind, error.detail),
-        (Kind::Unavailable, Some("TLS failed: is the certificate trusted?"))
-    );
+    assert_eq!((error.kind, error.detail), (Kind::Unavailable, Some("TLS failed: is the certificate trusted?")));
     assert!(server.seen().is_empty());
 }
 

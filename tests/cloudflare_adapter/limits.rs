@@ -17,12 +17,7 @@ async fn limited(client: &Client) -> Error {
 
 /// True if the wait is what is left of `asked` seconds.
 fn waits(error: &Error, asked: u64) -> bool {
-    let ErrorClass::Transient {
-        retry_after: Some(wait),
-    } = error.class()
-    else {
-        panic!("{error:?}")
-    };
+    let ErrorClass::Transient { retry_after: Some(wait) } = error.class() else { panic!("{error:?}") };
     (Duration::from_secs(asked - 5)..=Duration::from_secs(asked)).contains(&wait)
 }
 
@@ -34,10 +29,7 @@ async fn a_429_is_waited_for_by_its_retry_after() {
         let error = limited(&client).await;
         assert!(error.status == Some(429) && waits(&error, 17), "{error:?}");
         let error = limited(&client.clone()).await;
-        assert!(
-            error.status.is_none() && waits(&error, 17),
-            "our own refusal, with what is left: {error:?}"
-        );
+        assert!(error.status.is_none() && waits(&error, 17), "our own refusal, with what is left: {error:?}");
         assert_eq!(server.seen().len(), 1, "nothing is sent in the meantime");
     }
 }
@@ -55,12 +47,7 @@ async fn a_503_is_waited_for_too() {
     let error = client.zones(&token()).await.unwrap_err();
     assert_eq!(
         (error.kind, error.class()),
-        (
-            Kind::Unavailable,
-            ErrorClass::Transient {
-                retry_after: Some(Duration::from_secs(9))
-            }
-        )
+        (Kind::Unavailable, ErrorClass::Transient { retry_after: Some(Duration::from_secs(9)) })
     );
     assert!(waits(&limited(&client).await, 9));
 }
@@ -90,11 +77,7 @@ async fn a_short_wait_is_slept() {
 #[tokio::test]
 async fn our_own_budget_is_kept() {
     let server = Server::always(200, success("[]")).await;
-    let settings = Settings {
-        requests_per_5m: 20,
-        max_wait: Duration::ZERO,
-        ..Settings::default()
-    };
+    let settings = Settings { requests_per_5m: 20, max_wait: Duration::ZERO, ..Settings::default() };
     let client = server.client_with(settings);
     let mut answered = 0;
     while client.zones(&token()).await.is_ok() {

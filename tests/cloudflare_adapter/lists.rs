@@ -18,10 +18,7 @@ fn txt(id: usize, name: &str) -> String {
 /// A page of the records `from..total` as a server with pages of at most `cap` answers it.
 fn page(seen: &Seen, cap: usize, total: usize) -> String {
     let (page, size) = (seen.number("page"), seen.number("per_page").min(cap));
-    let records = (0..total)
-        .skip((page - 1) * size)
-        .take(size)
-        .map(|id| txt(id, "mail.example.com"));
+    let records = (0..total).skip((page - 1) * size).take(size).map(|id| txt(id, "mail.example.com"));
     let records: Vec<String> = records.collect();
     format!(
         r#"{{"success":true,"errors":[],"result":[{}],"result_info":
@@ -64,39 +61,20 @@ async fn a_zone_is_read_whole() {
         r#"{"id":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","name":"example.net","status":"suspended","type":"quantum"}"#,
         r#"{"id":"cccccccccccccccccccccccccccccccc","name":"example.edu"}"#,
     ];
-    let zones = Server::always(200, listing(&zones))
-        .await
-        .client()
-        .zones(&token())
-        .await
-        .unwrap();
+    let zones = Server::always(200, listing(&zones)).await.client().zones(&token()).await.unwrap();
     let first = &zones[0];
-    assert_eq!(
-        (first.id.clone(), first.name.as_str(), first.paused),
-        (zone_id(), "example.com", true)
-    );
-    assert_eq!(
-        (&first.status, &first.zone_type),
-        (&ZoneStatus::Active, &ZoneType::Full)
-    );
+    assert_eq!((first.id.clone(), first.name.as_str(), first.paused), (zone_id(), "example.com", true));
+    assert_eq!((&first.status, &first.zone_type), (&ZoneStatus::Active, &ZoneType::Full));
     assert_eq!(first.account_id.as_deref(), Some("acc"));
     assert_eq!(first.name_servers[0], DnsName::new("bob.ns.cloudflare.com"));
     assert_eq!(first.permissions, ["#dns_records:edit"]);
-    assert_eq!(
-        (&zones[1].status, &zones[1].zone_type),
-        (&ZoneStatus::Initializing, &ZoneType::Partial)
-    );
+    assert_eq!((&zones[1].status, &zones[1].zone_type), (&ZoneStatus::Initializing, &ZoneType::Partial));
     assert_eq!(zones[2].status, ZoneStatus::Other("suspended".to_owned()));
     assert_eq!(zones[3].zone_type, ZoneType::Other(String::new()));
     assert_eq!(pick_zone(&zones, &domain()), ZonePick::Found(first));
 
     let one = r#"{"id":"023e105f4ecef8ad9ca31a8372d0c353","name":"example.com","status":"pending"}"#;
-    let zone = Server::always(200, success(one))
-        .await
-        .client()
-        .zone(&token(), &zone_id())
-        .await
-        .unwrap();
+    let zone = Server::always(200, success(one)).await.client().zone(&token(), &zone_id()).await.unwrap();
     assert_eq!(zone.status, ZoneStatus::Pending);
 }
 
@@ -119,51 +97,20 @@ async fn records_of_every_type_are_read() {
     let records = server.client().records(&token(), &zone_id(), &domain()).await.unwrap();
     let data: Vec<_> = records.iter().map(|record| record.data.clone()).collect();
     let text = |text: &str| Some(RecordData::Txt(text.to_owned()));
-    let mx = RecordData::Mx {
-        priority: 10,
-        host: DnsName::new("feedback-smtp.eu-west-1.amazonses.com"),
-    };
+    let mx = RecordData::Mx { priority: 10, host: DnsName::new("feedback-smtp.eu-west-1.amazonses.com") };
     let cname = RecordData::Cname(DnsName::new("a.dkim.amazonses.com"));
-    assert_eq!(
-        data,
-        [
-            Some(cname),
-            Some(mx),
-            text("v=spf1 -all"),
-            text("unquoted"),
-            None,
-            None,
-            None
-        ]
-    );
+    assert_eq!(data, [Some(cname), Some(mx), text("v=spf1 -all"), text("unquoted"), None, None, None]);
     assert_eq!(records[0].name.as_str(), "a._domainkey.mail.example.com");
-    assert_eq!(
-        (records[0].proxied, records[0].ttl, records[0].flatten_cname),
-        (true, 300, Some(true))
-    );
-    assert_eq!(
-        (records[0].comment.as_deref(), records[1].comment.as_deref()),
-        (Some("ours"), None)
-    );
-    assert_eq!(
-        records[2].content, "\"v=spf1 \" \"-all\"",
-        "the content stays as answered"
-    );
-    assert_eq!(
-        (records[5].record_type.as_str(), records[5].content.as_str()),
-        ("HTTPS", "")
-    );
+    assert_eq!((records[0].proxied, records[0].ttl, records[0].flatten_cname), (true, 300, Some(true)));
+    assert_eq!((records[0].comment.as_deref(), records[1].comment.as_deref()), (Some("ours"), None));
+    assert_eq!(records[2].content, "\"v=spf1 \" \"-all\"", "the content stays as answered");
+    assert_eq!((records[5].record_type.as_str(), records[5].content.as_str()), ("HTTPS", ""));
 }
 
 #[tokio::test]
 async fn a_server_that_ignores_the_filter_makes_no_difference() {
-    let names = [
-        "example.com",
-        "mail.example.com",
-        "a.Mail.Example.com.",
-        "xmail.example.com",
-        "mail.example.com.evil",
-    ];
+    let names =
+        ["example.com", "mail.example.com", "a.Mail.Example.com.", "xmail.example.com", "mail.example.com.evil"];
     let records: Vec<String> = names.iter().enumerate().map(|(id, name)| txt(id, name)).collect();
     let server = Server::always(200, listing(&records)).await;
     let records = server.client().records(&token(), &zone_id(), &domain()).await.unwrap();
@@ -173,14 +120,9 @@ async fn a_server_that_ignores_the_filter_makes_no_difference() {
 
 #[tokio::test]
 async fn all_pages_are_read_whatever_their_size() {
-    for (cap, total, requests) in [
-        (1000, 0, 1),
-        (1000, 999, 1),
-        (1000, 1000, 1),
-        (1000, 1001, 2),
-        (100, 250, 3),
-        (100, 300, 3),
-    ] {
+    for (cap, total, requests) in
+        [(1000, 0, 1), (1000, 999, 1), (1000, 1000, 1), (1000, 1001, 2), (100, 250, 3), (100, 300, 3)]
+    {
         let server = Server::start(move |seen| answer(200, &[], page(seen, cap, total))).await;
         let records = server.client().records(&token(), &zone_id(), &domain()).await.unwrap();
         assert_eq!(records.len(), total);
@@ -194,12 +136,7 @@ async fn a_failing_page_fails_the_list() {
         1 => answer(200, &[], page(seen, 100, 150)),
         _ => answer(502, &[], ""),
     });
-    let error = server
-        .await
-        .client()
-        .records(&token(), &zone_id(), &domain())
-        .await
-        .unwrap_err();
+    let error = server.await.client().records(&token(), &zone_id(), &domain()).await.unwrap_err();
     assert_eq!((error.kind, error.status), (Kind::Unavailable, Some(502)));
 }
 
@@ -207,11 +144,7 @@ async fn a_failing_page_fails_the_list() {
 async fn a_list_that_changes_once_is_read_again() {
     let requests = AtomicUsize::new(0);
     let server = Server::start(move |seen| {
-        let total = if requests.fetch_add(1, Ordering::Relaxed) == 0 {
-            150
-        } else {
-            149
-        };
+        let total = if requests.fetch_add(1, Ordering::Relaxed) == 0 { 150 } else { 149 };
         answer(200, &[], page(seen, 100, total))
     })
     .await;
@@ -224,29 +157,15 @@ async fn a_list_that_keeps_changing_is_an_error() {
     let requests = AtomicUsize::new(150);
     let server =
         Server::start(move |seen| answer(200, &[], page(seen, 100, requests.fetch_add(1, Ordering::Relaxed)))).await;
-    let error = server
-        .client()
-        .records(&token(), &zone_id(), &domain())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.kind, error.detail),
-        (Kind::Unavailable, Some("a list kept changing while it was read"))
-    );
+    let error = server.client().records(&token(), &zone_id(), &domain()).await.unwrap_err();
+    assert_eq!((error.kind, error.detail), (Kind::Unavailable, Some("a list kept changing while it was read")));
     assert_eq!(server.seen().len(), 6);
 }
 
 #[tokio::test]
 async fn a_server_that_repeats_its_page_is_an_error() {
     let server = Server::always(200, success(&format!("[{}]", txt(1, "mail.example.com")))).await;
-    let error = server
-        .client()
-        .records(&token(), &zone_id(), &domain())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.kind, error.detail),
-        (Kind::Unavailable, Some("the pages of a list do not end"))
-    );
+    let error = server.client().records(&token(), &zone_id(), &domain()).await.unwrap_err();
+    assert_eq!((error.kind, error.detail), (Kind::Unavailable, Some("the pages of a list do not end")));
     assert_eq!(server.seen().len(), 2);
 }

@@ -34,10 +34,7 @@ async fn everything(server: &Server, token: &ApiToken) -> String {
     for error in [
         client.zones(token).await.unwrap_err(),
         client.zone(token, &zone).await.unwrap_err(),
-        client
-            .records(token, &zone, &DnsName::new("example.com"))
-            .await
-            .unwrap_err(),
+        client.records(token, &zone, &DnsName::new("example.com")).await.unwrap_err(),
         client.batch(token, &zone, &delete).await.unwrap_err(),
     ] {
         write!(said, " {error} {error:?} {error:#?} {:?}", error.class()).unwrap();
@@ -65,15 +62,7 @@ async fn the_token_is_in_no_text_and_in_no_log() {
                 r#"{{"success":false,"errors":[{{"code":1,"message":"bad token {CANARY}",
                     "error_chain":[{{"code":2,"message":"{CANARY}"}}]}}],"result":"{CANARY}"}}"#
             );
-            answer(
-                status,
-                &[
-                    ("cf-ray", &format!("<{CANARY}>")),
-                    ("location", CANARY),
-                    ("retry-after", CANARY),
-                ],
-                body,
-            )
+            answer(status, &[("cf-ray", &format!("<{CANARY}>")), ("location", CANARY), ("retry-after", CANARY)], body)
         };
         said += &everything(&Server::start(echo).await, &token).await;
     }
@@ -83,20 +72,12 @@ async fn the_token_is_in_no_text_and_in_no_log() {
     assert!(!said.contains("CANARY"), "{said}");
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("cloudflare answered"), "the log was captured");
-    assert!(
-        !log.contains("CANARY"),
-        "{}",
-        log.lines().find(|line| line.contains("CANARY")).unwrap()
-    );
+    assert!(!log.contains("CANARY"), "{}", log.lines().find(|line| line.contains("CANARY")).unwrap());
 }
 
 #[test]
 fn a_refused_token_is_not_repeated() {
-    for value in [
-        format!("{CANARY} {CANARY}"),
-        format!("{CANARY}\u{e4}"),
-        CANARY.repeat(1000),
-    ] {
+    for value in [format!("{CANARY} {CANARY}"), format!("{CANARY}\u{e4}"), CANARY.repeat(1000)] {
         let error = ApiToken::parse(value.as_bytes()).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("CANARY"));
     }

@@ -24,9 +24,7 @@ impl Seen {
     /// The decoded value of a query parameter.
     pub(crate) fn query(&self, name: &str) -> Option<String> {
         let url = reqwest::Url::parse(&format!("http://localhost{}", self.uri)).unwrap();
-        url.query_pairs()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())
+        url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
 
     /// A query parameter that is a number.
@@ -48,12 +46,7 @@ impl Server {
         let (log, answer) = (Arc::clone(&seen), Arc::new(answer));
         let handler = async move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
             let body = String::from_utf8(body.to_vec()).unwrap();
-            let request = Seen {
-                method,
-                uri,
-                headers,
-                body,
-            };
+            let request = Seen { method, uri, headers, body };
             let response = answer(&request);
             log.lock().unwrap().push(request);
             response
@@ -83,10 +76,7 @@ impl Server {
                 });
             }
         });
-        Self {
-            base,
-            seen: Arc::default(),
-        }
+        Self { base, seen: Arc::default() }
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -104,9 +94,7 @@ impl Server {
 }
 
 fn base(listener: &TcpListener) -> BaseUrl {
-    format!("http://{}/client/v4", listener.local_addr().unwrap())
-        .parse()
-        .unwrap()
+    format!("http://{}/client/v4", listener.local_addr().unwrap()).parse().unwrap()
 }
 
 /// A response with headers.

@@ -6,20 +6,12 @@ use sending_domain_operator::dns::record::{DnsName, RecordData};
 use crate::server::{Server, success, token, zone_id};
 
 fn record(name: &str, data: RecordData) -> NewRecord {
-    NewRecord {
-        name: DnsName::new(name),
-        data,
-        comment: "sendingdomain ours".to_owned(),
-        ttl: AUTOMATIC_TTL,
-    }
+    NewRecord { name: DnsName::new(name), data, comment: "sendingdomain ours".to_owned(), ttl: AUTOMATIC_TTL }
 }
 
 fn changes() -> Vec<Change> {
     let cname = RecordData::Cname(DnsName::new("A.dkim.amazonses.com."));
-    let mx = RecordData::Mx {
-        priority: 10,
-        host: DnsName::new("feedback-smtp.eu-west-1.amazonses.com"),
-    };
+    let mx = RecordData::Mx { priority: 10, host: DnsName::new("feedback-smtp.eu-west-1.amazonses.com") };
     let spf = RecordData::Txt("v=spf1 include:amazonses.com ~all".to_owned());
     let long = RecordData::Txt(format!("say \"{}\"", "a".repeat(260)));
     vec![
@@ -28,10 +20,7 @@ fn changes() -> Vec<Change> {
         Change::Create(record("bounce.mail.example.com", mx)),
         Change::Update {
             id: "r1".to_owned(),
-            record: NewRecord {
-                ttl: 300,
-                ..record("bounce.mail.example.com", spf)
-            },
+            record: NewRecord { ttl: 300, ..record("bounce.mail.example.com", spf) },
         },
         Change::Create(record("_dmarc.mail.example.com", long)),
     ]
@@ -40,16 +29,10 @@ fn changes() -> Vec<Change> {
 #[tokio::test]
 async fn a_batch_is_exactly_this_request() {
     let server = Server::always(200, success("{}")).await;
-    assert_eq!(
-        server.client().batch(&token(), &zone_id(), &changes()).await,
-        Ok(vec![])
-    );
+    assert_eq!(server.client().batch(&token(), &zone_id(), &changes()).await, Ok(vec![]));
     let seen = &server.seen()[0];
     assert_eq!(seen.method, "POST");
-    assert_eq!(
-        seen.uri,
-        "/client/v4/zones/023e105f4ecef8ad9ca31a8372d0c353/dns_records/batch"
-    );
+    assert_eq!(seen.uri, "/client/v4/zones/023e105f4ecef8ad9ca31a8372d0c353/dns_records/batch");
     assert_eq!(seen.headers["content-type"], "application/json");
     let body: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
     insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap());
@@ -87,22 +70,11 @@ async fn what_cannot_be_right_is_not_sent() {
     let server = Server::always(200, success("{}")).await;
     let delete = |id: &str| Change::Delete { id: id.to_owned() };
     let text = RecordData::Txt("x".to_owned());
-    let long = NewRecord {
-        comment: "a".repeat(101),
-        ..record("a.example.com", text)
-    };
-    for changes in [
-        vec![delete("1"); MAX_BATCH + 1],
-        vec![delete("")],
-        vec![Change::Create(long)],
-    ] {
+    let long = NewRecord { comment: "a".repeat(101), ..record("a.example.com", text) };
+    for changes in [vec![delete("1"); MAX_BATCH + 1], vec![delete("")], vec![Change::Create(long)]] {
         let error = server.client().batch(&token(), &zone_id(), &changes).await.unwrap_err();
         assert_eq!((error.kind, error.status), (Kind::Invalid, None));
     }
     assert!(server.seen().is_empty());
-    server
-        .client()
-        .batch(&token(), &zone_id(), &vec![delete("1"); MAX_BATCH])
-        .await
-        .unwrap();
+    server.client().batch(&token(), &zone_id(), &vec![delete("1"); MAX_BATCH]).await.unwrap();
 }

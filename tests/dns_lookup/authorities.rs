@@ -21,10 +21,7 @@ async fn name_servers_that_agree_are_counted_whatever_the_order() {
     let world = World::new(resolver(2), vec![forward, backward]).await;
     let lookup = world.txt().await;
     assert_eq!(lookup.answer, texts(&["a", "b"]));
-    assert_eq!(
-        (lookup.source, lookup.servers_asked, lookup.servers_agreeing),
-        (Source::Authoritative, 2, 2)
-    );
+    assert_eq!((lookup.source, lookup.servers_asked, lookup.servers_agreeing), (Source::Authoritative, 2, 2));
     assert_eq!(lookup.negative_ttl, None);
 }
 
@@ -33,10 +30,7 @@ async fn name_servers_that_disagree_leave_the_matter_open() {
     let world = World::new(resolver(3), vec![txt_server("a"), txt_server("b"), txt_server("a")]).await;
     let lookup = world.txt().await;
     assert_eq!(unknown(&lookup), "name servers disagree: 2 of 3 give the same answer");
-    assert_eq!(
-        (lookup.source, lookup.servers_asked, lookup.servers_agreeing),
-        (Source::Authoritative, 3, 2)
-    );
+    assert_eq!((lookup.source, lookup.servers_asked, lookup.servers_agreeing), (Source::Authoritative, 3, 2));
 }
 
 #[tokio::test]
@@ -55,11 +49,7 @@ async fn two_ways_of_saying_absent_agree_on_the_weaker_one() {
     let lookup = World::new(resolver(2), vec![gone, empty]).await.txt().await;
     assert_eq!(lookup.answer, Answer::NoData);
     assert_eq!(lookup.servers_agreeing, 2);
-    assert_eq!(
-        lookup.negative_ttl,
-        Some(Duration::from_secs(30)),
-        "the SOA has TTL 60 and minimum 30"
-    );
+    assert_eq!(lookup.negative_ttl, Some(Duration::from_secs(30)), "the SOA has TTL 60 and minimum 30");
 }
 
 #[tokio::test]
@@ -78,13 +68,9 @@ async fn lame_and_broken_servers_are_left_out() {
 
 #[tokio::test]
 async fn one_dead_server_does_not_use_up_the_budget() {
-    let world = World::with(
-        resolver(2),
-        vec![(txt_server("a"), true), (silent(), true)],
-        |settings| {
-            settings.timeout = Duration::from_secs(30);
-        },
-    );
+    let world = World::with(resolver(2), vec![(txt_server("a"), true), (silent(), true)], |settings| {
+        settings.timeout = Duration::from_secs(30);
+    });
     let world = world.await;
     let started = Instant::now();
     let lookup = world.txt().await;
@@ -97,10 +83,7 @@ async fn one_dead_server_does_not_use_up_the_budget() {
 async fn at_most_four_servers_are_asked() {
     let world = World::new(resolver(7), (0..7).map(|_| txt_server("a")).collect()).await;
     assert_eq!(world.txt().await.servers_asked, 4);
-    assert_eq!(
-        world.servers.iter().map(Scripted::queries).collect::<Vec<_>>(),
-        [1, 1, 1, 1, 0, 0, 0]
-    );
+    assert_eq!(world.servers.iter().map(Scripted::queries).collect::<Vec<_>>(), [1, 1, 1, 1, 0, 0, 0]);
 }
 
 #[tokio::test]
@@ -108,10 +91,7 @@ async fn a_server_with_two_names_has_one_vote() {
     let upstream = script(|query, _| {
         let question = &query.queries[0];
         if question.query_type == WireType::A {
-            return one(&with(
-                query,
-                vec![record(&question.name.to_ascii(), RData::A(A(server_ip(0))))],
-            ));
+            return one(&with(query, vec![record(&question.name.to_ascii(), RData::A(A(server_ip(0))))]));
         }
         one(&resolve(query, 3))
     });
@@ -123,11 +103,7 @@ async fn a_server_with_two_names_has_one_vote() {
 async fn a_lost_datagram_is_sent_again() {
     let tries = AtomicUsize::new(0);
     let second_time = script(move |query, _| {
-        if tries.fetch_add(1, Ordering::SeqCst) == 0 {
-            vec![]
-        } else {
-            one(&with(query, vec![record(NAME, txt("a"))]))
-        }
+        if tries.fetch_add(1, Ordering::SeqCst) == 0 { vec![] } else { one(&with(query, vec![record(NAME, txt("a"))])) }
     });
     let lookup = World::new(resolver(1), vec![second_time]).await.txt().await;
     assert_eq!((lookup.answer, lookup.source), (texts(&["a"]), Source::Authoritative));
@@ -137,10 +113,7 @@ async fn a_lost_datagram_is_sent_again() {
 async fn the_authority_is_asked_without_recursion_and_the_resolver_with() {
     let asked = script(|query, _| {
         let rd = query.metadata.recursion_desired;
-        one(&with(
-            query,
-            vec![record(NAME, txt(&format!("rd={rd} edns={}", query.max_payload())))],
-        ))
+        one(&with(query, vec![record(NAME, txt(&format!("rd={rd} edns={}", query.max_payload())))]))
     });
     let world = World::new(resolver(1), vec![asked.clone()]).await;
     assert_eq!(world.txt().await.answer, texts(&["rd=false edns=1232"]));
@@ -156,10 +129,7 @@ async fn private_name_servers_are_never_asked_unless_allowed() {
     });
     let world = world.await;
     let lookup = world.txt().await;
-    assert_eq!(
-        (lookup.answer, lookup.source),
-        (texts(&["from the resolver"]), Source::Recursive)
-    );
+    assert_eq!((lookup.answer, lookup.source), (texts(&["from the resolver"]), Source::Recursive));
     let addresses = world.resolver.addresses(&DnsName::new(NAME)).await;
     assert_eq!(addresses, Addresses::NoData, "by the resolver");
     assert_eq!(world.servers[0].queries(), 0);
@@ -194,20 +164,13 @@ async fn the_soa_of_an_alias_target_is_not_the_zone() {
         let cut = world.resolver.name_servers(&DnsName::new(asked)).await.unwrap();
         assert_eq!(cut.apex, DnsName::new(ZONE), "{asked}");
     }
-    assert_eq!(
-        world.txt().await.answer,
-        Answer::Records(vec![RecordData::Cname(DnsName::new("test"))])
-    );
+    assert_eq!(world.txt().await.answer, Answer::Records(vec![RecordData::Cname(DnsName::new("test"))]));
 }
 
 #[tokio::test]
 async fn tells_the_zone_and_its_name_servers() {
     let world = World::new(resolver(2), vec![]).await;
-    let cut = world
-        .resolver
-        .name_servers(&DnsName::new("a.b.bounce.example.test"))
-        .await
-        .unwrap();
+    let cut = world.resolver.name_servers(&DnsName::new("a.b.bounce.example.test")).await.unwrap();
     assert_eq!(
         cut,
         ZoneCut {
@@ -236,15 +199,8 @@ async fn remembers_the_zone_and_forgets_it_when_its_servers_are_lame() {
     assert_eq!(asked, 4, "SOA, NS, A and AAAA");
     world.txt().await;
     assert_eq!(world.upstream.queries(), asked, "remembered");
-    world
-        .resolver
-        .ask(&DnsName::new("other.example.test"), RecordType::Txt)
-        .await;
-    assert_eq!(
-        world.upstream.queries(),
-        asked + 1,
-        "another name costs one question: its zone"
-    );
+    world.resolver.ask(&DnsName::new("other.example.test"), RecordType::Txt).await;
+    assert_eq!(world.upstream.queries(), asked + 1, "another name costs one question: its zone");
     refusing.store(1, Ordering::SeqCst);
     assert_eq!(world.txt().await.source, Source::Recursive);
     let asked = world.upstream.queries();
@@ -260,27 +216,16 @@ async fn follows_a_delegation_by_glue_and_by_name() {
         let upstream = script(|query, _| {
             let question = &query.queries[0];
             if question.query_type == WireType::A && question.name == name("ns2.elsewhere.test.") {
-                return one(&with(
-                    query,
-                    vec![record("ns2.elsewhere.test.", RData::A(A(server_ip(1))))],
-                ));
+                return one(&with(query, vec![record("ns2.elsewhere.test.", RData::A(A(server_ip(1))))]));
             }
             one(&resolve(query, 1))
         });
         // The glue for a name elsewhere is a lie, and not this server's to give.
-        let glue = if server == "ns2.example.test." {
-            server_ip(1)
-        } else {
-            Ipv4Addr::new(127, 0, 0, 99)
-        };
+        let glue = if server == "ns2.example.test." { server_ip(1) } else { Ipv4Addr::new(127, 0, 0, 99) };
         let parent = script(move |query, _| one(&referral(query, NAME, &[(server, glue)])));
         let world = World::new(upstream, vec![parent, txt_server("from the child")]).await;
         let lookup = world.txt().await;
-        assert_eq!(
-            (lookup.answer, lookup.source),
-            (texts(&["from the child"]), Source::Authoritative),
-            "{server}"
-        );
+        assert_eq!((lookup.answer, lookup.source), (texts(&["from the child"]), Source::Authoritative), "{server}");
     }
 }
 
@@ -290,12 +235,7 @@ async fn gives_up_on_ever_more_delegations() {
     let server = script(|query, _| {
         // Each question leads one label further down; the count of questions tells where.
         static LEVEL: AtomicUsize = AtomicUsize::new(0);
-        let zones = [
-            "d.example.test.",
-            "c.d.example.test.",
-            "b.c.d.example.test.",
-            "a.b.c.d.example.test.",
-        ];
+        let zones = ["d.example.test.", "c.d.example.test.", "b.c.d.example.test.", "a.b.c.d.example.test."];
         let zone = zones[LEVEL.fetch_add(1, Ordering::SeqCst).min(3)];
         one(&referral(query, zone, &[("ns1.d.example.test.", server_ip(0))]))
     });
@@ -303,10 +243,7 @@ async fn gives_up_on_ever_more_delegations() {
     let upstream = script(|query, _| {
         let question = &query.queries[0];
         if question.query_type == WireType::A {
-            return one(&with(
-                query,
-                vec![record(&question.name.to_ascii(), RData::A(A(server_ip(0))))],
-            ));
+            return one(&with(query, vec![record(&question.name.to_ascii(), RData::A(A(server_ip(0))))]));
         }
         one(&resolve(query, 1))
     });
@@ -327,10 +264,7 @@ async fn a_delegation_on_some_servers_only_is_a_disagreement() {
 #[tokio::test]
 async fn addresses_show_what_a_proxied_alias_turned_into() {
     let proxied = script(|query, _| match query.queries[0].query_type {
-        WireType::A => one(&with(
-            query,
-            vec![record(NAME, RData::A(A(Ipv4Addr::new(104, 16, 1, 1))))],
-        )),
+        WireType::A => one(&with(query, vec![record(NAME, RData::A(A(Ipv4Addr::new(104, 16, 1, 1))))])),
         _ => one(&negative(query, ResponseCode::NoError, ZONE)),
     });
     let world = World::new(resolver(1), vec![proxied]).await;
@@ -339,27 +273,15 @@ async fn addresses_show_what_a_proxied_alias_turned_into() {
     assert_eq!(world.txt().await.answer, Answer::NoData);
 
     let chased = script(|query, _| {
-        one(&with(
-            query,
-            vec![
-                record(NAME, cname("t.test.")),
-                record("t.test.", RData::A(A(Ipv4Addr::LOCALHOST))),
-            ],
-        ))
+        one(&with(query, vec![record(NAME, cname("t.test.")), record("t.test.", RData::A(A(Ipv4Addr::LOCALHOST)))]))
     });
     let world = World::new(resolver(1), vec![chased]).await;
-    assert_eq!(
-        world.resolver.addresses(&DnsName::new(NAME)).await,
-        Addresses::Alias(DnsName::new("t.test"))
-    );
+    assert_eq!(world.resolver.addresses(&DnsName::new(NAME)).await, Addresses::Alias(DnsName::new("t.test")));
 
     let half = script(|query, _| match query.queries[0].query_type {
         WireType::A => one(&negative(query, ResponseCode::NoError, ZONE)),
         _ => one(&code(query, ResponseCode::ServFail)),
     });
     let world = World::new(resolver(1), vec![half]).await;
-    assert!(matches!(
-        world.resolver.addresses(&DnsName::new(NAME)).await,
-        Addresses::Unknown(_)
-    ));
+    assert!(matches!(world.resolver.addresses(&DnsName::new(NAME)).await, Addresses::Unknown(_)));
 }

@@ -65,12 +65,7 @@ async fn silent_name_servers_keep_nobody_from_the_resolvers() {
     let world = World::new(resolver(1), vec![silent()]).await;
     let (lookups, sockets) = crowd(&world, &world.servers[0]).await;
     assert!((10..=64).contains(&sockets), "{sockets} sockets");
-    assert!(
-        lookups
-            .iter()
-            .all(|lookup| lookup.answer == texts(&["from the resolver"])),
-        "{lookups:?}"
-    );
+    assert!(lookups.iter().all(|lookup| lookup.answer == texts(&["from the resolver"])), "{lookups:?}");
 }
 
 #[tokio::test]
@@ -78,25 +73,12 @@ async fn the_budget_holds_with_everything_dead() {
     let world = World::with(silent(), vec![], |settings| settings.timeout = Duration::from_secs(1)).await;
     let started = Instant::now();
     assert!(unknown(&world.txt().await).ends_with(" did not answer in time"));
-    assert!(
-        started.elapsed() < Duration::from_millis(1500),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
 }
 
 #[test]
 fn settings_that_cannot_work_are_refused() {
-    let settings = Settings {
-        timeout: Duration::ZERO,
-        ..Settings::default()
-    };
+    let settings = Settings { timeout: Duration::ZERO, ..Settings::default() };
     assert!(matches!(Resolver::new(settings), Err(SettingsError::NoTimeout)));
-    assert!(
-        Resolver::new(Settings {
-            mode: Mode::Off,
-            ..Settings::default()
-        })
-        .is_ok()
-    );
+    assert!(Resolver::new(Settings { mode: Mode::Off, ..Settings::default() }).is_ok());
 }

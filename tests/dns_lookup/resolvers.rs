@@ -30,25 +30,16 @@ async fn resolvers_are_taken_at_their_word_but_not_beyond() {
     let lookup = recursive(script(|query, _| one(&negative(query, ResponseCode::NXDomain, ZONE)))).await;
     assert_eq!(lookup.negative_ttl, Some(Duration::from_secs(30)));
     let lookup = recursive(script(|query, _| {
-        one(&with(
-            query,
-            vec![record("t.test.", txt("not ours")), record(NAME, cname("t.test."))],
-        ))
+        one(&with(query, vec![record("t.test.", txt("not ours")), record(NAME, cname("t.test."))]))
     }));
-    assert_eq!(
-        lookup.await.answer,
-        Answer::Records(vec![RecordData::Cname(DnsName::new("t.test"))])
-    );
+    assert_eq!(lookup.await.answer, Answer::Records(vec![RecordData::Cname(DnsName::new("t.test"))]));
 
     let lookup = recursive(script(|query, _| one(&code(query, ResponseCode::ServFail)))).await;
     assert!(matches!(&lookup.answer, Answer::Unknown(error) if error.is_servfail()));
     assert!(unknown(&lookup).starts_with("SERVFAIL from 127.0.0.1:"));
     let lookup = recursive(script(|query, _| one(&code(query, ResponseCode::Refused)))).await;
     assert!(unknown(&lookup).starts_with("REFUSED from 127.0.0.1:"));
-    let lookup = recursive(script(|query, _| {
-        one(&referral(query, "test.", &[("a.test.", server_ip(0))]))
-    }))
-    .await;
+    let lookup = recursive(script(|query, _| one(&referral(query, "test.", &[("a.test.", server_ip(0))])))).await;
     assert!(unknown(&lookup).starts_with("no recursion at 127.0.0.1:"));
     let lookup = recursive(silent()).await;
     assert!(unknown(&lookup).ends_with(" did not answer in time"));
@@ -80,10 +71,7 @@ async fn resolvers_may_be_at_ipv6_addresses() {
         resolvers: vec![upstream.address.to_string().parse().unwrap()],
         ..Settings::default()
     };
-    let lookup = Resolver::new(settings)
-        .unwrap()
-        .ask(&DnsName::new(NAME), RecordType::Txt)
-        .await;
+    let lookup = Resolver::new(settings).unwrap().ask(&DnsName::new(NAME), RecordType::Txt).await;
     assert_eq!(lookup.answer, texts(&["over IPv6"]));
 }
 
@@ -108,21 +96,13 @@ async fn broken_signatures_are_told_from_broken_servers() {
 async fn doh(handler: impl Fn(Message) -> (StatusCode, Vec<u8>) + Clone + Send + Sync + 'static) -> Lookup {
     let answer = move |body: Bytes| {
         let (status, bytes) = handler(Message::from_vec(&body).unwrap());
-        async move {
-            (
-                status,
-                [("location", "/elsewhere"), ("content-type", "application/dns-message")],
-                bytes,
-            )
-        }
+        async move { (status, [("location", "/elsewhere"), ("content-type", "application/dns-message")], bytes) }
     };
     let elsewhere = post(|body: Bytes| async move {
         let query = Message::from_vec(&body).unwrap();
         with(&query, vec![record(NAME, txt("redirected"))]).to_vec().unwrap()
     });
-    let app = Router::new()
-        .route("/dns-query", post(answer))
-        .route("/elsewhere", elsewhere);
+    let app = Router::new().route("/dns-query", post(answer)).route("/elsewhere", elsewhere);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/dns-query", listener.local_addr().unwrap());
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
@@ -132,10 +112,7 @@ async fn doh(handler: impl Fn(Message) -> (StatusCode, Vec<u8>) + Clone + Send +
         timeout: Duration::from_secs(2),
         ..Settings::default()
     };
-    let lookup = Resolver::new(settings)
-        .unwrap()
-        .ask(&DnsName::new(NAME), RecordType::Txt)
-        .await;
+    let lookup = Resolver::new(settings).unwrap().ask(&DnsName::new(NAME), RecordType::Txt).await;
     server.abort();
     lookup
 }
@@ -144,10 +121,7 @@ async fn doh(handler: impl Fn(Message) -> (StatusCode, Vec<u8>) + Clone + Send +
 async fn asks_over_https() {
     let lookup = doh(|query| {
         assert_eq!(query.metadata.id, 0);
-        (
-            StatusCode::OK,
-            with(&query, vec![record(NAME, txt("over HTTP"))]).to_vec().unwrap(),
-        )
+        (StatusCode::OK, with(&query, vec![record(NAME, txt("over HTTP"))]).to_vec().unwrap())
     });
     assert_eq!(lookup.await.answer, texts(&["over HTTP"]));
     let lookup = doh(|query| (StatusCode::BAD_GATEWAY, with(&query, vec![]).to_vec().unwrap())).await;

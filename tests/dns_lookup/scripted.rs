@@ -73,11 +73,7 @@ impl Scripted {
         let queries = Arc::new(AtomicUsize::new(0));
         let mut tasks = vec![tokio::spawn(serve_udp(socket, script.clone(), queries.clone()))];
         tasks.extend(listener.map(|listener| tokio::spawn(serve_tcp(listener, script))));
-        Self {
-            address,
-            queries,
-            tasks,
-        }
+        Self { address, queries, tasks }
     }
 
     /// How many datagrams came in.
@@ -93,10 +89,7 @@ impl Scripted {
         };
         let remote = format!("{d:02X}{c:02X}{b:02X}{a:02X}:{:04X}", self.address.port());
         let sockets = std::fs::read_to_string("/proc/net/udp").expect("Linux");
-        sockets
-            .lines()
-            .filter(|line| line.split_whitespace().nth(2) == Some(&remote))
-            .count()
+        sockets.lines().filter(|line| line.split_whitespace().nth(2) == Some(&remote)).count()
     }
 }
 
@@ -125,9 +118,7 @@ async fn serve_tcp(listener: TcpListener, script: Script) {
             }
             let query = Message::from_vec(&bytes).expect("the operator sends good messages");
             for reply in script(&query, Via::Tcp) {
-                let _ = stream
-                    .write_all(&u16::try_from(reply.len()).unwrap().to_be_bytes())
-                    .await;
+                let _ = stream.write_all(&u16::try_from(reply.len()).unwrap().to_be_bytes()).await;
                 let _ = stream.write_all(&reply).await;
             }
             // Leave time to read before the connection closes.
@@ -250,15 +241,7 @@ pub(crate) fn mx(priority: u16, host: &str) -> RData {
 
 /// TTL 60, minimum 30.
 pub(crate) fn soa(zone: &str) -> Record {
-    let soa = SOA::new(
-        name("ns1.example.test."),
-        name("hostmaster.example.test."),
-        7,
-        3600,
-        600,
-        86400,
-        30,
-    );
+    let soa = SOA::new(name("ns1.example.test."), name("hostmaster.example.test."), 7, 3600, 600, 86400, 30);
     record(zone, RData::SOA(soa))
 }
 
@@ -282,10 +265,7 @@ pub(crate) fn resolve(query: &Message, servers: usize) -> Message {
             None => negative(query, ResponseCode::NXDomain, ZONE),
         },
         RecordType::AAAA => negative(query, ResponseCode::NoError, ZONE),
-        _ => with(
-            query,
-            vec![Record::from_rdata(question.name, 60, txt("from the resolver"))],
-        ),
+        _ => with(query, vec![Record::from_rdata(question.name, 60, txt("from the resolver"))]),
     };
     answer.metadata.authoritative = false;
     answer.metadata.recursion_available = true;

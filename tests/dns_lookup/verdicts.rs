@@ -16,10 +16,7 @@ fn wanted(want: &Want) -> Result<Answer, &'static str> {
         Want::Mx(hosts) => Answer::Records(
             hosts
                 .iter()
-                .map(|(priority, host)| RecordData::Mx {
-                    priority: *priority,
-                    host: DnsName::new(host),
-                })
+                .map(|(priority, host)| RecordData::Mx { priority: *priority, host: DnsName::new(host) })
                 .collect(),
         ),
         Want::NoData => Answer::NoData,
@@ -37,11 +34,7 @@ async fn try_case(case: Case) -> Option<String> {
         _ => RecordType::Txt,
     };
     let lookup = world.resolver.ask(&DnsName::new(NAME), record_type).await;
-    let source = if case.want == Want::Resolver {
-        Source::Recursive
-    } else {
-        Source::Authoritative
-    };
+    let source = if case.want == Want::Resolver { Source::Recursive } else { Source::Authoritative };
     let as_wanted = match (wanted(&case.want), &lookup.answer) {
         (Ok(wanted), answer) => wanted == *answer,
         (Err(text), Answer::Unknown(error)) => error.to_string() == text,
@@ -55,10 +48,6 @@ async fn try_case(case: Case) -> Option<String> {
 async fn every_hostile_answer_has_its_verdict() {
     let cases = cases();
     assert!(cases.len() >= 80, "{} cases", cases.len());
-    let wrong: Vec<String> = join_all(cases.into_iter().map(try_case))
-        .await
-        .into_iter()
-        .flatten()
-        .collect();
+    let wrong: Vec<String> = join_all(cases.into_iter().map(try_case)).await.into_iter().flatten().collect();
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -31,12 +31,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(upstream: Script, servers: Vec<Script>) -> Self {
-        Self::with(
-            upstream,
-            servers.into_iter().map(|script| (script, true)).collect(),
-            |_| {},
-        )
-        .await
+        Self::with(upstream, servers.into_iter().map(|script| (script, true)).collect(), |_| {}).await
     }
 
     pub(crate) async fn with(
@@ -54,11 +49,7 @@ impl World {
             ..Settings::default()
         };
         change(&mut settings);
-        Self {
-            resolver: Resolver::new(settings).unwrap(),
-            upstream,
-            servers,
-        }
+        Self { resolver: Resolver::new(settings).unwrap(), upstream, servers }
     }
 
     pub(crate) async fn txt(&self) -> Lookup {

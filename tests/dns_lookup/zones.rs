@@ -28,10 +28,7 @@ async fn zone(origin: &str, records: Vec<Record>) -> Arc<Zone> {
 
 fn ns(owner: &str) -> Vec<Record> {
     let server = format!("ns1.{owner}");
-    vec![
-        record(owner, RData::NS(NS(name(&server)))),
-        record(&server, RData::A(A(Ipv4Addr::LOCALHOST))),
-    ]
+    vec![record(owner, RData::NS(NS(name(&server)))), record(&server, RData::A(A(Ipv4Addr::LOCALHOST)))]
 }
 
 /// The server, and a resolver that takes it for a recursive one: it has the authority over everything asked here.
@@ -44,17 +41,9 @@ async fn authority() -> (Server<Catalog>, Resolver, Arc<Zone>) {
         record("alias.example.test.", cname("bounce.example.test.")),
         record("*.wild.example.test.", txt("anything")),
     ];
-    let parent = zone(
-        "example.test.",
-        ns("example.test.").into_iter().chain(records).chain(many).collect(),
-    )
-    .await;
+    let parent = zone("example.test.", ns("example.test.").into_iter().chain(records).chain(many).collect()).await;
     let child_records = vec![record("bounce.sub.example.test.", txt("in the child"))];
-    let child = zone(
-        "sub.example.test.",
-        ns("sub.example.test.").into_iter().chain(child_records).collect(),
-    )
-    .await;
+    let child = zone("sub.example.test.", ns("sub.example.test.").into_iter().chain(child_records).collect()).await;
     let mut catalog = Catalog::new();
     catalog.upsert(name("example.test.").into(), vec![parent.clone()]);
     catalog.upsert(name("sub.example.test.").into(), vec![child]);
@@ -77,55 +66,25 @@ async fn sees_what_a_real_authority_serves() {
     let (_server, resolver, _) = authority().await;
     let one = |data| Answer::Records(vec![data]);
     for (asked, record_type, wanted) in [
-        (
-            "a._domainkey.example.test",
-            RecordType::Cname,
-            one(RecordData::Cname(DnsName::new("a.dkim.amazonses.com"))),
-        ),
-        (
-            "bounce.example.test",
-            RecordType::Txt,
-            one(RecordData::Txt("v=spf1 include:amazonses.com ~all".into())),
-        ),
+        ("a._domainkey.example.test", RecordType::Cname, one(RecordData::Cname(DnsName::new("a.dkim.amazonses.com")))),
+        ("bounce.example.test", RecordType::Txt, one(RecordData::Txt("v=spf1 include:amazonses.com ~all".into()))),
         (
             "BOUNCE.example.test.",
             RecordType::Mx,
-            one(RecordData::Mx {
-                priority: 10,
-                host: DnsName::new("feedback-smtp.us-east-1.amazonses.com"),
-            }),
+            one(RecordData::Mx { priority: 10, host: DnsName::new("feedback-smtp.us-east-1.amazonses.com") }),
         ),
         ("bounce.example.test", RecordType::Cname, Answer::NoData),
-        (
-            "alias.example.test",
-            RecordType::Txt,
-            one(RecordData::Cname(DnsName::new("bounce.example.test"))),
-        ),
-        (
-            "alias.example.test",
-            RecordType::Mx,
-            one(RecordData::Cname(DnsName::new("bounce.example.test"))),
-        ),
-        (
-            "x.wild.example.test",
-            RecordType::Txt,
-            one(RecordData::Txt("anything".into())),
-        ),
+        ("alias.example.test", RecordType::Txt, one(RecordData::Cname(DnsName::new("bounce.example.test")))),
+        ("alias.example.test", RecordType::Mx, one(RecordData::Cname(DnsName::new("bounce.example.test")))),
+        ("x.wild.example.test", RecordType::Txt, one(RecordData::Txt("anything".into()))),
         ("_domainkey.example.test", RecordType::Txt, Answer::NoData),
         ("gone.example.test", RecordType::Mx, Answer::NxDomain),
-        (
-            "bounce.sub.example.test",
-            RecordType::Txt,
-            one(RecordData::Txt("in the child".into())),
-        ),
+        ("bounce.sub.example.test", RecordType::Txt, one(RecordData::Txt("in the child".into()))),
         ("gone.sub.example.test", RecordType::Txt, Answer::NxDomain),
     ] {
         let lookup = resolver.ask(&DnsName::new(asked), record_type).await;
         assert_eq!(lookup.answer, wanted, "{record_type} {asked}");
-        assert_eq!(
-            (lookup.source, lookup.servers_asked, lookup.servers_agreeing),
-            (Source::Authoritative, 1, 1)
-        );
+        assert_eq!((lookup.source, lookup.servers_asked, lookup.servers_agreeing), (Source::Authoritative, 1, 1));
         let recursive = resolver.ask_recursive(&DnsName::new(asked), record_type).await;
         assert_eq!(recursive.answer, wanted, "{record_type} {asked}, recursively");
         assert_eq!(recursive.source, Source::Recursive);
@@ -146,13 +105,9 @@ async fn sees_a_change_at_once() {
     let before = resolver.ask(&fresh, RecordType::Txt).await;
     assert_eq!(before.answer, Answer::NxDomain);
     assert_eq!(before.negative_ttl, Some(Duration::from_secs(30)));
-    zone.upsert(record("_dmarc.example.test.", txt("v=DMARC1; p=none")), 2)
-        .await;
+    zone.upsert(record("_dmarc.example.test.", txt("v=DMARC1; p=none")), 2).await;
     let after = resolver.ask(&fresh, RecordType::Txt).await;
-    assert_eq!(
-        after.answer,
-        Answer::Records(vec![RecordData::Txt("v=DMARC1; p=none".into())])
-    );
+    assert_eq!(after.answer, Answer::Records(vec![RecordData::Txt("v=DMARC1; p=none".into())]));
 }
 
 #[tokio::test]
@@ -175,14 +130,8 @@ async fn finds_zone_cuts_of_parent_and_child() {
 async fn sees_the_addresses_at_a_name() {
     let (_server, resolver, _) = authority().await;
     for (asked, wanted) in [
-        (
-            "ns1.example.test",
-            Addresses::Found(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]),
-        ),
-        (
-            "alias.example.test",
-            Addresses::Alias(DnsName::new("bounce.example.test")),
-        ),
+        ("ns1.example.test", Addresses::Found(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])),
+        ("alias.example.test", Addresses::Alias(DnsName::new("bounce.example.test"))),
         ("bounce.example.test", Addresses::NoData),
         ("gone.example.test", Addresses::NxDomain),
     ] {

@@ -19,24 +19,14 @@ pub fn lines(plane: &ControlPlane, namespace: &str) -> Vec<String> {
 /// The writes among them: verb, resource with subresource, HTTP status.
 pub fn writes(plane: &ControlPlane, namespace: &str) -> Vec<String> {
     let events = lines(plane, namespace);
-    let events = events
-        .iter()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    events
-        .filter(|event| event["objectRef"]["namespace"] == namespace)
-        .filter_map(|event| write(&event))
-        .collect()
+    let events = events.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    events.filter(|event| event["objectRef"]["namespace"] == namespace).filter_map(|event| write(&event)).collect()
 }
 
 fn write(event: &Value) -> Option<String> {
     let verb = event["verb"].as_str().filter(|verb| WRITES.contains(verb))?;
     let object = &event["objectRef"];
-    let subresource = object["subresource"]
-        .as_str()
-        .map_or_else(String::new, |name| format!("/{name}"));
+    let subresource = object["subresource"].as_str().map_or_else(String::new, |name| format!("/{name}"));
     let resource = object["resource"].as_str().unwrap_or_default();
-    Some(format!(
-        "{verb} {resource}{subresource} {}",
-        event["responseStatus"]["code"]
-    ))
+    Some(format!("{verb} {resource}{subresource} {}", event["responseStatus"]["code"]))
 }

@@ -19,22 +19,13 @@ async fn from_apply_to_verified_with_few_calls() {
         options.verified_interval = "90s".to_owned();
     })
     .await;
-    rig.world
-        .ses()
-        .configure(|settings| settings.check_interval = Duration::from_mins(1));
+    rig.world.ses().configure(|settings| settings.check_interval = Duration::from_mins(1));
     rig.apply_cloudflare().await;
-    rig.until("five records in DNS", |o| object::count(o, "Found") == 5)
-        .await;
+    rig.until("five records in DNS", |o| object::count(o, "Found") == 5).await;
     rig.world.ses().advance(Duration::from_mins(2)).await;
     let verified = rig.ready().await;
 
-    let ses: Vec<String> = rig
-        .world
-        .ses()
-        .calls()
-        .iter()
-        .map(|call| call.operation.to_string())
-        .collect();
+    let ses: Vec<String> = rig.world.ses().calls().iter().map(|call| call.operation.to_string()).collect();
     assert!(ses.len() <= SES_CALLS, "{ses:?}");
     let cloudflare = rig.world.cloudflare().calls();
     assert!(cloudflare.len() <= CLOUDFLARE_CALLS, "{cloudflare:?}");
@@ -48,17 +39,8 @@ async fn from_apply_to_verified_with_few_calls() {
 /// Status, identity and zone agree.
 fn assert_verified(rig: &Rig, object: &Value) {
     let status = &object["status"];
-    assert_eq!(
-        (object::phase(object), &status["recordsFound"]),
-        ("Verified", &json!("5/5"))
-    );
-    for kind in [
-        "IdentityReady",
-        "RecordsSynced",
-        "DNSVerified",
-        "DKIMVerified",
-        "MailFromVerified",
-    ] {
+    assert_eq!((object::phase(object), &status["recordsFound"]), ("Verified", &json!("5/5")));
+    for kind in ["IdentityReady", "RecordsSynced", "DNSVerified", "DKIMVerified", "MailFromVerified"] {
         assert_eq!(object::condition_status(object, kind), "True", "{kind}");
     }
     let identity = rig.identity().unwrap();
@@ -76,13 +58,7 @@ fn assert_records(rig: &Rig, tokens: &[String]) {
     let bounce = format!("bounce.{DOMAIN}");
     let mut wanted: Vec<(String, &str, String)> = tokens
         .iter()
-        .map(|token| {
-            (
-                format!("{token}._domainkey.{DOMAIN}"),
-                "CNAME",
-                format!("{token}.dkim.amazonses.com"),
-            )
-        })
+        .map(|token| (format!("{token}._domainkey.{DOMAIN}"), "CNAME", format!("{token}.dkim.amazonses.com")))
         .collect();
     wanted.push((bounce.clone(), "MX", format!("feedback-smtp.{REGION}.amazonses.com")));
     wanted.push((bounce, "TXT", "v=spf1 include:amazonses.com ~all".to_owned()));
@@ -91,26 +67,16 @@ fn assert_records(rig: &Rig, tokens: &[String]) {
     let found: Vec<(String, String, String)> = ours
         .iter()
         .map(|((name, kind), record)| {
-            (
-                name.clone(),
-                kind.clone(),
-                text(record, "content").trim_matches('"').to_owned(),
-            )
+            (name.clone(), kind.clone(), text(record, "content").trim_matches('"').to_owned())
         })
         .collect();
-    let wanted: Vec<_> = wanted
-        .into_iter()
-        .map(|(name, kind, value)| (name, kind.to_owned(), value))
-        .collect();
+    let wanted: Vec<_> = wanted.into_iter().map(|(name, kind, value)| (name, kind.to_owned(), value)).collect();
     assert_eq!(found, wanted);
     assert_eq!(rig.world.cloudflare().records(ZONE).len(), ours.len());
     for record in ours.values() {
         assert_eq!(record["proxied"], false, "{record}");
         let comment = text(record, "comment");
-        assert!(
-            comment.len() <= 100 && comment.starts_with("sendingdomain.dev/"),
-            "{comment}"
-        );
+        assert!(comment.len() <= 100 && comment.starts_with("sendingdomain.dev/"), "{comment}");
     }
 }
 
@@ -137,8 +103,7 @@ async fn nothing_is_written_while_nothing_changes() {
 async fn nothing_is_written_while_a_person_is_waited_for() {
     let rig = Rig::start().await;
     rig.apply_manual().await;
-    rig.until("five records missing", |o| object::count(o, "Missing") == 5)
-        .await;
+    rig.until("five records missing", |o| object::count(o, "Missing") == 5).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let before = rig.get().await;
     rig.reset_calls();
@@ -174,23 +139,13 @@ async fn a_dmarc_record_is_made_when_asked_for_and_goes_when_not() {
     rig.patch(&dmarc).await;
     let is_found = |o: &Value| object::is_ready(o) && object::count(o, "Found") == 6;
     let with_dmarc = rig.until("the DMARC record", is_found).await;
-    assert_eq!(
-        with_dmarc["status"]["recordsFound"], "5/5",
-        "only required records count"
-    );
+    assert_eq!(with_dmarc["status"]["recordsFound"], "5/5", "only required records count");
     let name = format!("_dmarc.{DOMAIN}");
     let record = rig.ours()[&(name.clone(), "TXT".to_owned())].clone();
-    assert!(
-        text(&record, "content").contains("v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com"),
-        "{record}"
-    );
+    assert!(text(&record, "content").contains("v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com"), "{record}");
     rig.patch(&json!({ "spec": { "dmarc": null } })).await;
-    rig.until("five records again", |o| {
-        object::is_ready(o) && object::records(o).len() == 5
-    })
-    .await;
-    rig.until("synced", |o| object::condition_status(o, "RecordsSynced") == "True")
-        .await;
+    rig.until("five records again", |o| object::is_ready(o) && object::records(o).len() == 5).await;
+    rig.until("synced", |o| object::condition_status(o, "RecordsSynced") == "True").await;
     assert!(rig.ours().keys().all(|(other, _)| *other != name));
     rig.finish().await;
 }

@@ -29,12 +29,7 @@ async fn an_invalid_api_token() {
     let rig = Rig::start().await;
     rig.world.cloudflare_zone(ZONE);
     apply_with(&rig, "a-token-that-nobody-knows-0123456789abcd").await;
-    stalled(
-        &rig,
-        "InvalidAPIToken",
-        &["Invalid API token", "put it into the Secret"],
-    )
-    .await;
+    stalled(&rig, "InvalidAPIToken", &["Invalid API token", "put it into the Secret"]).await;
     rig.set_token(rig.world.token()).await;
     rig.ready().await;
     rig.finish().await;
@@ -50,8 +45,7 @@ async fn a_token_that_is_revoked_after_verification() {
     assert!(object::is_ready(&told), "mail can still be sent");
     rig.expect_event("Warning", "InvalidAPIToken").await;
     rig.world.cloudflare().add_token(rig.world.token(), Perms::full());
-    rig.until("synced", |o| object::condition_status(o, "RecordsSynced") == "True")
-        .await;
+    rig.until("synced", |o| object::condition_status(o, "RecordsSynced") == "True").await;
     rig.finish().await;
 }
 
@@ -60,12 +54,7 @@ async fn a_zone_that_is_not_there() {
     let rig = Rig::start().await;
     rig.world.cloudflare_zone("other.example");
     apply_with(&rig, rig.world.token()).await;
-    stalled(
-        &rig,
-        "ZoneNotAccessible",
-        &["Could not access zone", DOMAIN, "Zone Read"],
-    )
-    .await;
+    stalled(&rig, "ZoneNotAccessible", &["Could not access zone", DOMAIN, "Zone Read"]).await;
     rig.world.cloudflare_zone(ZONE);
     rig.ready().await;
     rig.finish().await;
@@ -76,14 +65,10 @@ async fn a_token_that_may_not_read_the_zone() {
     let rig = Rig::start().await;
     rig.world.cloudflare_zone(ZONE);
     rig.world.cloudflare_zone("other.example");
-    rig.world
-        .cloudflare()
-        .add_token(rig.world.token(), Perms::zones(["other.example"]));
+    rig.world.cloudflare().add_token(rig.world.token(), Perms::zones(["other.example"]));
     apply_with(&rig, rig.world.token()).await;
     stalled(&rig, "ZoneNotAccessible", &["Could not access zone"]).await;
-    rig.world
-        .cloudflare()
-        .add_token(rig.world.token(), Perms::zones([ZONE]));
+    rig.world.cloudflare().add_token(rig.world.token(), Perms::zones([ZONE]));
     rig.ready().await;
     rig.finish().await;
 }
@@ -92,11 +77,7 @@ async fn a_token_that_may_not_read_the_zone() {
 async fn a_token_that_may_not_write() {
     let rig = Rig::start().await;
     rig.world.cloudflare_zone(ZONE);
-    let reader = Perms {
-        zone_read: Scope::All,
-        dns_read: Scope::All,
-        ..Perms::default()
-    };
+    let reader = Perms { zone_read: Scope::All, dns_read: Scope::All, ..Perms::default() };
     rig.world.cloudflare().add_token(rig.world.token(), reader);
     apply_with(&rig, rig.world.token()).await;
     stalled(&rig, "RecordWriteDenied", &["Failed to create record", "DNS:Edit"]).await;
@@ -109,19 +90,13 @@ async fn a_token_that_may_not_write() {
 #[tokio::test]
 async fn a_zone_that_is_not_active_yet() {
     let rig = Rig::start().await;
-    let pending = ZoneChange {
-        status: Some(ZoneStatus::Pending),
-        ..ZoneChange::default()
-    };
+    let pending = ZoneChange { status: Some(ZoneStatus::Pending), ..ZoneChange::default() };
     rig.world.cloudflare().add_zone_with(ZONE, &pending);
     apply_with(&rig, rig.world.token()).await;
     let waiting = rig.reason("ZonePending").await;
     assert_eq!(object::condition_status(&waiting, "Reconciling"), "True");
     assert!(object::message(&waiting, "Ready").contains("registrar"), "{waiting}");
-    let active = ZoneChange {
-        status: Some(ZoneStatus::Active),
-        ..ZoneChange::default()
-    };
+    let active = ZoneChange { status: Some(ZoneStatus::Active), ..ZoneChange::default() };
     assert!(rig.world.cloudflare().change_zone(ZONE, &active));
     rig.ready().await;
     rig.finish().await;
@@ -130,24 +105,13 @@ async fn a_zone_that_is_not_active_yet() {
 #[tokio::test]
 async fn two_zones_of_one_name() {
     let rig = Rig::start().await;
-    let account = |id: &str| ZoneChange {
-        account: Some(id.repeat(32)),
-        ..ZoneChange::default()
-    };
+    let account = |id: &str| ZoneChange { account: Some(id.repeat(32)), ..ZoneChange::default() };
     let first = rig.world.cloudflare().add_zone_with(ZONE, &account("a"));
     rig.world.cloudflare().add_zone_with(ZONE, &account("b"));
     apply_with(&rig, rig.world.token()).await;
-    stalled(
-        &rig,
-        "ZoneAmbiguous",
-        &["2 active zones named example.com", "spec.dns.cloudflare.zoneID"],
-    )
-    .await;
-    rig.patch(&json!({ "spec": { "dns": { "cloudflare": { "zoneID": first } } } }))
-        .await;
-    let synced = rig
-        .until("synced", |o| object::condition_status(o, "RecordsSynced") == "True")
-        .await;
+    stalled(&rig, "ZoneAmbiguous", &["2 active zones named example.com", "spec.dns.cloudflare.zoneID"]).await;
+    rig.patch(&json!({ "spec": { "dns": { "cloudflare": { "zoneID": first } } } })).await;
+    let synced = rig.until("synced", |o| object::condition_status(o, "RecordsSynced") == "True").await;
     assert_eq!(synced["status"]["dns"]["zoneID"], first);
     assert_eq!(rig.world.cloudflare().records(&first).len(), 5);
     rig.finish().await;
@@ -162,15 +126,9 @@ async fn a_zone_id_of_another_domain() {
     let mut manifest = object::cloudflare(NAME, DOMAIN, SECRET);
     manifest["spec"]["dns"]["cloudflare"]["zoneID"] = json!(other);
     rig.create(&manifest).await;
-    stalled(
-        &rig,
-        "ZoneNotAccessible",
-        &["Could not access zone", "spec.dns.cloudflare.zoneID", "other.example"],
-    )
-    .await;
+    stalled(&rig, "ZoneNotAccessible", &["Could not access zone", "spec.dns.cloudflare.zoneID", "other.example"]).await;
     assert!(rig.world.cloudflare().records("other.example").is_empty());
-    rig.patch(&json!({ "spec": { "dns": { "cloudflare": { "zoneID": null } } } }))
-        .await;
+    rig.patch(&json!({ "spec": { "dns": { "cloudflare": { "zoneID": null } } } })).await;
     rig.ready().await;
     rig.finish().await;
 }
@@ -178,18 +136,12 @@ async fn a_zone_id_of_another_domain() {
 #[tokio::test]
 async fn a_full_zone() {
     let rig = Rig::start().await;
-    let full = ZoneChange {
-        quota: Some(3),
-        ..ZoneChange::default()
-    };
+    let full = ZoneChange { quota: Some(3), ..ZoneChange::default() };
     rig.world.cloudflare().add_zone_with(ZONE, &full);
     apply_with(&rig, rig.world.token()).await;
     stalled(&rig, "ZoneRecordQuotaExceeded", &["quota"]).await;
     assert!(rig.world.cloudflare().records(ZONE).is_empty(), "all or nothing");
-    let wide = ZoneChange {
-        quota: Some(200),
-        ..ZoneChange::default()
-    };
+    let wide = ZoneChange { quota: Some(200), ..ZoneChange::default() };
     rig.world.cloudflare().change_zone(ZONE, &wide);
     rig.ready().await;
     rig.finish().await;

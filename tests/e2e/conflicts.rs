@@ -27,10 +27,7 @@ async fn a_foreign_mx_is_refused() {
     let refused = rig.reason("MailFromConflict").await;
     assert_eq!(object::condition_status(&refused, "Stalled"), "True");
     let message = object::message(&refused, "RecordsSynced");
-    assert!(
-        message.contains("mx.other.example") && message.contains("spec.mailFrom.subdomain"),
-        "{message}"
-    );
+    assert!(message.contains("mx.other.example") && message.contains("spec.mailFrom.subdomain"), "{message}");
     assert_eq!(rig.foreign(), foreign);
     rig.expect_event("Warning", "MailFromConflict").await;
     rig.world.cloudflare().delete_record(ZONE, &id).unwrap();
@@ -62,8 +59,7 @@ async fn a_foreign_alias_of_the_mail_from_name_is_refused_even_to_overwrite() {
     let rig = Rig::start().await;
     let record = json!({ "type": "CNAME", "name": bounce(), "content": "bounces.other.example" });
     let id = apply_beside(&rig, record).await;
-    rig.patch(&json!({ "spec": { "dns": { "cloudflare": { "conflictPolicy": "Overwrite" } } } }))
-        .await;
+    rig.patch(&json!({ "spec": { "dns": { "cloudflare": { "conflictPolicy": "Overwrite" } } } })).await;
     let foreign = rig.foreign();
     rig.reason("MailFromConflict").await;
     assert_eq!(rig.foreign(), foreign);
@@ -86,14 +82,10 @@ async fn a_foreign_alias_at_a_dkim_name_is_overwritten_only_if_asked_for() {
     let is_refused = |o: &Value| object::reason(o, "RecordsSynced") == "RecordConflict";
     let refused = rig.until("RecordConflict", is_refused).await;
     let message = object::message(&refused, "RecordsSynced");
-    assert!(
-        message.contains(&name) && message.contains("conflictPolicy to Overwrite"),
-        "{message}"
-    );
+    assert!(message.contains(&name) && message.contains("conflictPolicy to Overwrite"), "{message}");
     assert_eq!(rig.foreign(), foreign);
 
-    rig.patch(&json!({ "spec": { "dns": { "cloudflare": { "conflictPolicy": "Overwrite" } } } }))
-        .await;
+    rig.patch(&json!({ "spec": { "dns": { "cloudflare": { "conflictPolicy": "Overwrite" } } } })).await;
     let is_synced = |o: &Value| object::is_ready(o) && object::condition_status(o, "RecordsSynced") == "True";
     rig.until("overwritten", is_synced).await;
     assert_eq!((rig.ours().len(), rig.foreign().len()), (5, 0));

@@ -28,20 +28,14 @@ async fn verified_among_others(rig: &Rig) -> Vec<String> {
 }
 
 async fn gone(rig: &Rig) {
-    rig.world
-        .wait_gone(&rig.namespace, NAME, LIMIT)
-        .await
-        .unwrap_or_else(|error| panic!("{error}"));
+    rig.world.wait_gone(&rig.namespace, NAME, LIMIT).await.unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[tokio::test]
 async fn exactly_what_is_ours_goes() {
     let rig = Rig::start().await;
     let foreign = verified_among_others(&rig).await;
-    rig.world
-        .ses()
-        .region("us-east-1")
-        .put_foreign_identity("other.example", &[].into(), true);
+    rig.world.ses().region("us-east-1").put_foreign_identity("other.example", &[].into(), true);
     rig.world.delete(&rig.namespace, NAME).await.unwrap();
     gone(&rig).await;
     assert!(rig.identity().is_none());
@@ -100,10 +94,7 @@ async fn without_credentials_clean_up_is_given_up_after_the_grace() {
     gone(&rig).await;
     assert!(deleted.elapsed() > Duration::from_secs(4), "{:?}", deleted.elapsed());
     let note = rig.expect_event("Warning", "CleanupIncomplete").await;
-    assert!(
-        note.contains(ZONE) && note.contains(&format!("bounce.{DOMAIN}")),
-        "{note}"
-    );
+    assert!(note.contains(ZONE) && note.contains(&format!("bounce.{DOMAIN}")), "{note}");
     assert!(rig.identity().is_none(), "SES is cleaned in any case");
     assert_eq!((rig.ours().len(), rig.foreign()), (5, foreign));
     rig.finish().await;
@@ -133,10 +124,7 @@ async fn force_release_gives_up_at_once() {
     rig.operator.restart().await.unwrap();
     rig.world.delete(&rig.namespace, NAME).await.unwrap();
     rig.reason("CleanupBlocked").await;
-    rig.world
-        .annotate(&rig.namespace, NAME, FORCE_RELEASE, "true")
-        .await
-        .unwrap();
+    rig.world.annotate(&rig.namespace, NAME, FORCE_RELEASE, "true").await.unwrap();
     gone(&rig).await;
     rig.expect_event("Warning", "CleanupIncomplete").await;
     assert!(rig.identity().is_none());
@@ -152,17 +140,10 @@ async fn a_namespace_finishes_terminating() {
     }
     let foreign = verified_among_others(&rig).await;
     let namespaces: Api<Namespace> = Api::all(rig.world.client().clone());
-    namespaces
-        .delete(&rig.namespace, &DeleteParams::default())
-        .await
-        .unwrap();
+    namespaces.delete(&rig.namespace, &DeleteParams::default()).await.unwrap();
     let started = Instant::now();
     while namespaces.get_opt(&rig.namespace).await.unwrap().is_some() {
-        assert!(
-            started.elapsed() < LIMIT,
-            "still terminating:\n{}",
-            rig.world.log_tails()
-        );
+        assert!(started.elapsed() < LIMIT, "still terminating:\n{}", rig.world.log_tails());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(rig.identity().is_none() && rig.ours().is_empty());

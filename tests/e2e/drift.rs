@@ -8,15 +8,8 @@ use crate::rig::{DOMAIN, NAME, Rig, SECRET, ZONE, text};
 /// What does not change when a record is made anew.
 fn essence(rig: &Rig) -> Vec<(String, String, String, Value, String)> {
     let ours = rig.ours();
-    let of = |r: &Value| {
-        (
-            text(r, "name"),
-            text(r, "type"),
-            text(r, "content"),
-            r["proxied"].clone(),
-            text(r, "comment"),
-        )
-    };
+    let of =
+        |r: &Value| (text(r, "name"), text(r, "type"), text(r, "content"), r["proxied"].clone(), text(r, "comment"));
     ours.values().map(of).collect()
 }
 
@@ -24,11 +17,7 @@ fn essence(rig: &Rig) -> Vec<(String, String, String, Value, String)> {
 async fn repaired(rig: &Rig, wanted: &[(String, String, String, Value, String)], what: &str) {
     let started = std::time::Instant::now();
     while essence(rig) != wanted || rig.ours().len() != rig.world.cloudflare().records(ZONE).len() - 3 {
-        assert!(
-            started.elapsed() < crate::rig::LIMIT,
-            "{what}: {:#?}",
-            rig.world.cloudflare().records(ZONE)
-        );
+        assert!(started.elapsed() < crate::rig::LIMIT, "{what}: {:#?}", rig.world.cloudflare().records(ZONE));
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }
@@ -56,13 +45,9 @@ async fn drift_is_repaired_and_foreign_records_stay() {
     let id_of = |kind: &str| text(rig.ours().iter().find(|((_, of), _)| of == kind).unwrap().1, "id");
     cloudflare.delete_record(ZONE, &id_of("CNAME")).unwrap();
     repaired(&rig, &wanted, "deleted").await;
-    cloudflare
-        .edit_record(ZONE, &id_of("TXT"), json!({ "content": "\"v=spf1 -all\"" }))
-        .unwrap();
+    cloudflare.edit_record(ZONE, &id_of("TXT"), json!({ "content": "\"v=spf1 -all\"" })).unwrap();
     repaired(&rig, &wanted, "edited").await;
-    cloudflare
-        .edit_record(ZONE, &id_of("CNAME"), json!({ "proxied": true }))
-        .unwrap();
+    cloudflare.edit_record(ZONE, &id_of("CNAME"), json!({ "proxied": true })).unwrap();
     repaired(&rig, &wanted, "proxied").await;
     let renamed = json!({ "name": format!("bounces.{DOMAIN}") });
     cloudflare.edit_record(ZONE, &id_of("MX"), renamed).unwrap();

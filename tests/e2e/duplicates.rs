@@ -18,10 +18,7 @@ fn is_refused(object: &Value) -> bool {
 
 fn assert_shows_nothing(object: &Value) {
     let status = &object["status"];
-    assert!(
-        status["identity"].is_null() && object::records(object).is_empty(),
-        "{status}"
-    );
+    assert!(status["identity"].is_null() && object::records(object).is_empty(), "{status}");
     assert_eq!(object::condition_status(object, "Stalled"), "True");
     assert_eq!(object::phase(object), "Pending");
 }
@@ -55,10 +52,7 @@ async fn the_younger_takes_nothing_with_it() {
     later().await;
     rig.create(&object::cloudflare("second", DOMAIN, SECRET)).await;
     rig.until_named("second", "DomainConflict", is_refused).await;
-    rig.world
-        .delete_and_wait(&rig.namespace, "second", LIMIT)
-        .await
-        .unwrap();
+    rig.world.delete_and_wait(&rig.namespace, "second", LIMIT).await.unwrap();
     assert_eq!((rig.identity().unwrap().tokens, rig.ours()), (tokens, ours));
     assert!(object::is_ready(&rig.get().await));
     rig.finish().await;
@@ -71,33 +65,13 @@ async fn in_another_namespace_the_older_is_not_named() {
     let (tokens, ours) = (rig.identity().unwrap().tokens, rig.ours());
     later().await;
     let other = rig.others[0].clone();
-    rig.world
-        .create_secret(&other, SECRET, "api-token", rig.world.token())
-        .await
-        .unwrap();
-    rig.world
-        .create(&other, &object::cloudflare("intruder", DOMAIN, SECRET))
-        .await
-        .unwrap();
-    let refused = rig
-        .world
-        .wait_for(&other, "intruder", "DomainConflict", is_refused, LIMIT)
-        .await
-        .unwrap();
+    rig.world.create_secret(&other, SECRET, "api-token", rig.world.token()).await.unwrap();
+    rig.world.create(&other, &object::cloudflare("intruder", DOMAIN, SECRET)).await.unwrap();
+    let refused = rig.world.wait_for(&other, "intruder", "DomainConflict", is_refused, LIMIT).await.unwrap();
     assert_shows_nothing(&refused);
     let told = refused["status"].to_string();
-    assert!(
-        !told.contains(&rig.namespace) && tokens.iter().all(|token| !told.contains(token)),
-        "{told}"
-    );
-    let events: Vec<_> = rig
-        .world
-        .events(&other)
-        .await
-        .unwrap()
-        .into_iter()
-        .filter_map(|event| event.note)
-        .collect();
+    assert!(!told.contains(&rig.namespace) && tokens.iter().all(|token| !told.contains(token)), "{told}");
+    let events: Vec<_> = rig.world.events(&other).await.unwrap().into_iter().filter_map(|event| event.note).collect();
     assert!(events.iter().all(|note| !note.contains(&rig.namespace)), "{events:?}");
     rig.world.delete_and_wait(&other, "intruder", LIMIT).await.unwrap();
     assert_eq!((rig.identity().unwrap().tokens, rig.ours()), (tokens, ours));
@@ -114,21 +88,14 @@ async fn whoever_has_the_identity_keeps_it_from_an_older_one_that_comes_into_sig
     })
     .await;
     let other = rig.others[0].clone();
-    rig.world
-        .create(&other, &object::manual("elder", DOMAIN))
-        .await
-        .unwrap();
+    rig.world.create(&other, &object::manual("elder", DOMAIN)).await.unwrap();
     later().await;
     rig.verified_cloudflare().await;
     let tokens = rig.identity().unwrap().tokens;
     rig.operator.stop().await.unwrap();
     rig.watch_namespaces(&[rig.namespace.clone(), other.clone()]).await;
     let is_stalled = |o: &Value| object::condition_status(o, "Stalled") == "True";
-    let elder = rig
-        .world
-        .wait_for(&other, "elder", "Stalled", is_stalled, LIMIT)
-        .await
-        .unwrap();
+    let elder = rig.world.wait_for(&other, "elder", "Stalled", is_stalled, LIMIT).await.unwrap();
     assert_shows_nothing(&elder);
     tokio::time::sleep(Duration::from_secs(5)).await;
     let younger = rig.get().await;

@@ -61,28 +61,14 @@ async fn records_are_handed_over_once_the_cluster_can_take_them() {
     rig.world.manual_zone(ZONE).unwrap();
     rig.create(&domain()).await;
     let waiting = rig.reason("ExternalDNSUnavailable").await;
-    assert_eq!(
-        object::condition_status(&waiting, "Reconciling"),
-        "True",
-        "waiting is no failure"
-    );
-    assert_eq!(
-        object::records(&waiting).len(),
-        5,
-        "the records are listed all the same"
-    );
+    assert_eq!(object::condition_status(&waiting, "Reconciling"), "True", "waiting is no failure");
+    assert_eq!(object::records(&waiting).len(), 5, "the records are listed all the same");
 
     rig.world.control_plane().apply_yaml(CRD).await.unwrap();
-    let handed = rig
-        .until("handed over", |o| {
-            object::condition_status(o, "RecordsSynced") == "True"
-        })
-        .await;
+    let handed = rig.until("handed over", |o| object::condition_status(o, "RecordsSynced") == "True").await;
     assert_eq!(handed["status"]["dns"]["provider"], "ExternalDNS");
     let found = endpoints(&rig).await;
-    let [endpoint] = found.as_slice() else {
-        panic!("{found:?}")
-    };
+    let [endpoint] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!(endpoint.metadata.labels.as_ref().unwrap()["team"], "mail");
     let owner = &endpoint.metadata.owner_references.as_ref().unwrap()[0];
     // By this the cluster's garbage collector takes it away with the object.
@@ -91,28 +77,16 @@ async fn records_are_handed_over_once_the_cluster_can_take_them() {
     let listed = endpoint.data["spec"]["endpoints"].as_array().unwrap();
     assert_eq!(listed.len(), 5);
     for (endpoint, record) in listed.iter().zip(object::records(&handed)) {
-        assert_eq!(
-            (&endpoint["dnsName"], &endpoint["recordType"]),
-            (&record["name"], &record["type"])
-        );
+        assert_eq!((&endpoint["dnsName"], &endpoint["recordType"]), (&record["name"], &record["type"]));
         assert_eq!(endpoint["recordTTL"], 300);
-        assert!(
-            endpoint["targets"][0]
-                .as_str()
-                .unwrap()
-                .ends_with(record["value"].as_str().unwrap())
-        );
+        assert!(endpoint["targets"][0].as_str().unwrap().ends_with(record["value"].as_str().unwrap()));
     }
 
     // ExternalDNS does its part.
     rig.world.publish(&handed).unwrap();
     rig.ready().await;
     assert!(rig.world.cloudflare().calls().is_empty());
-    let writes = rig
-        .kubernetes_writes()
-        .iter()
-        .filter(|w| w.contains("dnsendpoints"))
-        .count();
+    let writes = rig.kubernetes_writes().iter().filter(|w| w.contains("dnsendpoints")).count();
     assert_eq!(writes, 1, "handed over once: {:?}", rig.kubernetes_writes());
 
     rig.finish().await;

@@ -40,10 +40,7 @@ async fn a_forged_status_changes_nothing_of_others() {
     assert!(rig.ours().keys().all(|(name, _)| !name.ends_with(DOMAIN)));
     assert_eq!(victims(), records);
     assert_eq!(rig.world.cloudflare().records("other.example"), untouched);
-    assert_eq!(
-        rig.world.ses().identity(REGION, VICTIM).unwrap().tokens,
-        identity.tokens
-    );
+    assert_eq!(rig.world.ses().identity(REGION, VICTIM).unwrap().tokens, identity.tokens);
     rig.finish().await;
 }
 
@@ -64,10 +61,7 @@ async fn a_forged_place_leads_clean_up_nowhere_else() {
     rig.until("suspended", object::is_current).await;
     rig.patch_status(NAME, &json!({ "dns": place })).await;
     rig.world.delete(&rig.namespace, NAME).await.unwrap();
-    rig.world
-        .annotate(&rig.namespace, NAME, "sendingdomain.dev/force-release", "true")
-        .await
-        .ok();
+    rig.world.annotate(&rig.namespace, NAME, "sendingdomain.dev/force-release", "true").await.ok();
     rig.world.wait_gone(&rig.namespace, NAME, LIMIT).await.unwrap();
     assert_eq!(rig.world.cloudflare().records("other.example"), untouched);
     assert!(rig.identity().is_none());
@@ -78,14 +72,9 @@ async fn a_forged_place_leads_clean_up_nowhere_else() {
 async fn a_forged_region_does_not_move_the_identity() {
     let rig = Rig::start().await;
     rig.verified_cloudflare().await;
-    rig.patch_status(NAME, &json!({ "identity": { "region": "eu-west-1" } }))
-        .await;
-    rig.until("the true region", |o| o["status"]["identity"]["region"] == REGION)
-        .await;
+    rig.patch_status(NAME, &json!({ "identity": { "region": "eu-west-1" } })).await;
+    rig.until("the true region", |o| o["status"]["identity"]["region"] == REGION).await;
     rig.ready().await;
-    assert!(
-        rig.world.ses().identity("eu-west-1", DOMAIN).is_none(),
-        "a second identity was made"
-    );
+    assert!(rig.world.ses().identity("eu-west-1", DOMAIN).is_none(), "a second identity was made");
     rig.finish().await;
 }

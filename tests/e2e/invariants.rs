@@ -51,11 +51,7 @@ pub fn violations(object: &Value) -> Vec<&'static str> {
     if seen.is_current() {
         rules.extend(when_current(&seen));
     }
-    rules
-        .into_iter()
-        .filter(|(_, holds)| !holds)
-        .map(|(rule, _)| rule)
-        .collect()
+    rules.into_iter().filter(|(_, holds)| !holds).map(|(rule, _)| rule).collect()
 }
 
 /// The rules of any version.
@@ -66,41 +62,17 @@ fn always(seen: &Seen<'_>) -> Vec<(&'static str, bool)> {
     let types: std::collections::BTreeSet<_> = seen.conditions.iter().map(|c| c["type"].as_str()).collect();
     let only_true = |kind| seen.find(kind).is_none_or(|condition| condition["status"] == "True");
     vec![
-        (
-            "F1: Ready is True beside Reconciling or Stalled",
-            !ready("True") || !(reconciling || stalled),
-        ),
-        (
-            "F3: Reconciling is True and Ready is not False",
-            !reconciling || ready("False") || ready("Unknown"),
-        ),
+        ("F1: Ready is True beside Reconciling or Stalled", !ready("True") || !(reconciling || stalled)),
+        ("F3: Reconciling is True and Ready is not False", !reconciling || ready("False") || ready("Unknown")),
         ("F4: Stalled is True and Ready is not False", !stalled || ready("False")),
         ("F5: Reconciling and Stalled are both True", !(reconciling && stalled)),
-        (
-            "F6: observedGeneration is ahead of the generation",
-            seen.observed <= seen.generation,
-        ),
-        (
-            "F11: Ready is Unknown without Reconciling",
-            !ready("Unknown") || reconciling,
-        ),
-        (
-            "W1, W3, W4: Reconciling or Stalled is there and not True",
-            only_true("Reconciling") && only_true("Stalled"),
-        ),
-        (
-            "W5: a condition without observedGeneration",
-            every(|c| c["observedGeneration"].is_i64()),
-        ),
-        (
-            "a condition without a reason",
-            every(|c| c["reason"].as_str().is_some_and(|reason| !reason.is_empty())),
-        ),
+        ("F6: observedGeneration is ahead of the generation", seen.observed <= seen.generation),
+        ("F11: Ready is Unknown without Reconciling", !ready("Unknown") || reconciling),
+        ("W1, W3, W4: Reconciling or Stalled is there and not True", only_true("Reconciling") && only_true("Stalled")),
+        ("W5: a condition without observedGeneration", every(|c| c["observedGeneration"].is_i64())),
+        ("a condition without a reason", every(|c| c["reason"].as_str().is_some_and(|reason| !reason.is_empty()))),
         ("two conditions of one type", types.len() == seen.conditions.len()),
-        (
-            "the phase is Verified and Ready is not True, or the reverse",
-            (seen.phase == "Verified") == ready("True"),
-        ),
+        ("the phase is Verified and Ready is not True, or the reverse", (seen.phase == "Verified") == ready("True")),
         (
             "the phase is Failed without Stalled",
             seen.phase != "Failed" || stalled || seen.is_suspended || seen.is_deleted,
@@ -115,37 +87,17 @@ fn when_current(seen: &Seen<'_>) -> Vec<(&'static str, bool)> {
     let one_of_two = seen.is("Reconciling", "True") != seen.is("Stalled", "True");
     let oldest = seen.conditions.iter().map(generation_of).min().unwrap_or(seen.observed);
     let worst = seen.find("Stalled").or_else(|| seen.find("Reconciling"));
-    let copied = |field| {
-        ready
-            .zip(worst)
-            .is_none_or(|(ready, worst)| ready[field] == worst[field])
-    };
+    let copied = |field| ready.zip(worst).is_none_or(|(ready, worst)| ready[field] == worst[field]);
     vec![
         ("F2: Ready is absent", ready.is_some()),
-        (
-            "F7: Ready is True of an older generation",
-            !is_ready || ready.map(generation_of) >= Some(seen.generation),
-        ),
-        (
-            "F8: Ready is True beside a condition of an older generation",
-            !is_ready || oldest >= seen.observed,
-        ),
+        ("F7: Ready is True of an older generation", !is_ready || ready.map(generation_of) >= Some(seen.generation)),
+        ("F8: Ready is True beside a condition of an older generation", !is_ready || oldest >= seen.observed),
         (
             "F9: Ready is True beside a condition of another generation",
-            !is_ready
-                || seen
-                    .conditions
-                    .iter()
-                    .all(|condition| generation_of(condition) == seen.observed),
+            !is_ready || seen.conditions.iter().all(|condition| generation_of(condition) == seen.observed),
         ),
-        (
-            "W2: Ready does not say what Stalled or Reconciling says",
-            copied("reason") && copied("message"),
-        ),
-        (
-            "not Ready, and not exactly one of Reconciling and Stalled",
-            is_ready || seen.is_suspended || one_of_two,
-        ),
+        ("W2: Ready does not say what Stalled or Reconciling says", copied("reason") && copied("message")),
+        ("not Ready, and not exactly one of Reconciling and Stalled", is_ready || seen.is_suspended || one_of_two),
     ]
 }
 
@@ -167,15 +119,9 @@ mod tests {
 
     /// The rules that an object of these conditions breaks, by their first word.
     fn broken(generation: i64, observed: i64, phase: &str, conditions: &[(&str, &str, i64)]) -> Vec<&'static str> {
-        let conditions: Vec<Value> = conditions
-            .iter()
-            .map(|(kind, status, of)| condition(kind, status, *of))
-            .collect();
+        let conditions: Vec<Value> = conditions.iter().map(|(kind, status, of)| condition(kind, status, *of)).collect();
         let found = violations(&object(generation, observed, phase, &conditions));
-        found
-            .into_iter()
-            .map(|rule| rule.split([':', ',']).next().unwrap())
-            .collect()
+        found.into_iter().map(|rule| rule.split([':', ',']).next().unwrap()).collect()
     }
 
     #[test]
@@ -203,16 +149,10 @@ mod tests {
         assert!(broken(1, 1, "Verified", &[ready, ("Stalled", "False", 1)]).contains(&"W1"));
         assert!(broken(1, 1, "Pending", &[]).contains(&"F2"));
         assert_eq!(broken(2, 2, "Verified", &[ready]), ["F7", "F8", "F9"]);
-        assert_eq!(
-            broken(2, 2, "Verified", &[("Ready", "True", 2), ("IdentityReady", "True", 1)]),
-            ["F8", "F9"]
-        );
+        assert_eq!(broken(2, 2, "Verified", &[("Ready", "True", 2), ("IdentityReady", "True", 1)]), ["F8", "F9"]);
         assert_eq!(broken(1, 1, "Verified", &[ready, ("DKIMVerified", "True", 2)]), ["F9"]);
         assert_eq!(broken(1, 1, "Pending", &[not_ready]), ["not Ready"]);
-        assert_eq!(
-            broken(1, 1, "Pending", &[ready]),
-            ["the phase is Verified and Ready is not True"]
-        );
+        assert_eq!(broken(1, 1, "Pending", &[ready]), ["the phase is Verified and Ready is not True"]);
         assert!(broken(1, 1, "Failed", &[not_ready, reconciling]).contains(&"the phase is Failed without Stalled"));
         assert!(broken(1, 1, "Verified", &[ready, ready]).contains(&"two conditions of one type"));
         assert!(broken(1, 1, "Verified", &[ready, ("DKIMVerified", "True", 0)]).contains(&"F8"));

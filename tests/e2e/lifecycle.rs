@@ -16,8 +16,7 @@ async fn a_suspended_object_is_left_alone_and_can_be_deleted() {
     rig.patch(&json!({ "spec": { "suspend": true } })).await;
     rig.until("the generation to be observed", object::is_current).await;
     rig.reset_calls();
-    rig.patch(&json!({ "spec": { "mailFrom": { "subdomain": "return" } } }))
-        .await;
+    rig.patch(&json!({ "spec": { "mailFrom": { "subdomain": "return" } } })).await;
     let suspended = rig.until("the generation to be observed", object::is_current).await;
     assert!(object::is_ready(&suspended), "an existing Ready stays");
     tokio::time::sleep(Duration::from_secs(4)).await;
@@ -53,15 +52,9 @@ async fn a_reconciliation_on_request_comes_at_once() {
     let verified = rig.verified_cloudflare().await;
     assert!(verified["status"]["lastHandledReconcileAt"].is_null());
     let dkim = rig.ours().into_iter().find(|((_, kind), _)| kind == "CNAME").unwrap().1;
-    rig.world
-        .cloudflare()
-        .delete_record(ZONE, dkim["id"].as_str().unwrap())
-        .unwrap();
+    rig.world.cloudflare().delete_record(ZONE, dkim["id"].as_str().unwrap()).unwrap();
     for value in ["2026-01-01T00:00:00Z", "anything else"] {
-        rig.world
-            .annotate(&rig.namespace, NAME, RECONCILE_AT, value)
-            .await
-            .unwrap();
+        rig.world.annotate(&rig.namespace, NAME, RECONCILE_AT, value).await.unwrap();
         let is_handled = |o: &Value| o["status"]["lastHandledReconcileAt"] == value;
         rig.until("lastHandledReconcileAt", is_handled).await;
     }
@@ -77,17 +70,12 @@ async fn a_reconciliation_on_request_comes_at_once() {
 #[tokio::test]
 async fn a_failed_verification_is_taken_up_again_on_request() {
     let rig = Rig::start().await;
-    rig.world
-        .ses()
-        .configure(|settings| settings.check_interval = Duration::from_hours(1));
+    rig.world.ses().configure(|settings| settings.check_interval = Duration::from_hours(1));
     rig.apply_manual().await;
     rig.until("records", |o| object::records(o).len() == 5).await;
     rig.world.ses().advance(Duration::from_hours(73)).await;
     let failed = rig.until("Failed", |o| object::phase(o) == "Failed").await;
-    rig.world
-        .annotate(&rig.namespace, NAME, RECONCILE_AT, "now")
-        .await
-        .unwrap();
+    rig.world.annotate(&rig.namespace, NAME, RECONCILE_AT, "now").await.unwrap();
     let is_pending = |o: &Value| object::phase(o) == "Pending" && o["status"]["verification"]["rearms"] == 1;
     let pending = rig.until("Pending again", is_pending).await;
     let started = |o: &Value| o["status"]["verification"]["startedAt"].as_str().unwrap().to_owned();

@@ -4,12 +4,7 @@
 //! The tests share one control plane; each has its own namespace, operator, simulators and DNS server. Every test ends
 //! with [`rig::Rig::finish`], which holds every version of every object that it ever had to [`invariants`], and looks for
 //! secrets in everything that the operator wrote.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test's own helpers may fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own helpers may fail the test")]
 
 mod audit;
 mod cloudflare;

@@ -9,10 +9,8 @@ use crate::rig::{DOMAIN, LIMIT, NAME, REGION, Rig, SECRET, ZONE};
 
 /// An identity of somebody else; answers its tokens.
 fn foreign_identity(rig: &Rig, tags: &[(&str, &str)], verified: bool) -> Vec<String> {
-    let tags: BTreeMap<String, String> = tags
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect();
+    let tags: BTreeMap<String, String> =
+        tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let region = rig.world.ses().region(REGION);
     region.put_foreign_identity(DOMAIN, &tags, verified).unwrap().tokens
 }
@@ -21,10 +19,7 @@ fn foreign_identity(rig: &Rig, tags: &[(&str, &str)], verified: bool) -> Vec<Str
 fn assert_untouched(rig: &Rig, object: &Value, tokens: &[String]) {
     let shown = object.to_string();
     assert!(tokens.iter().all(|token| !shown.contains(token)), "{shown}");
-    assert!(
-        object["status"]["identity"].is_null() && object::records(object).is_empty(),
-        "{shown}"
-    );
+    assert!(object["status"]["identity"].is_null() && object::records(object).is_empty(), "{shown}");
     assert_eq!(rig.outside_writes(), [""; 0]);
     assert_eq!(rig.identity().unwrap().tokens, tokens);
 }
@@ -39,14 +34,9 @@ async fn a_foreign_identity_is_left_alone() {
     assert_eq!(object::phase(&refused), "Pending", "SES says SUCCESS, but not to us");
     assert_untouched(&rig, &refused, &tokens);
     rig.expect_event("Warning", "IdentityNotOwned").await;
-    rig.patch(&json!({ "spec": { "ses": { "adoptionPolicy": "Adopt" } } }))
-        .await;
+    rig.patch(&json!({ "spec": { "ses": { "adoptionPolicy": "Adopt" } } })).await;
     let refused = rig.reason("IdentityNotOwned").await;
-    let owner = format!(
-        "sendingdomain.dev/adoptable-by={}/{}",
-        rig.operator.owner_id(),
-        rig.namespace
-    );
+    let owner = format!("sendingdomain.dev/adoptable-by={}/{}", rig.operator.owner_id(), rig.namespace);
     assert!(object::message(&refused, "Ready").contains(&owner), "{refused}");
     rig.world.delete_and_wait(&rig.namespace, NAME, LIMIT).await.unwrap();
     assert_eq!(rig.identity().unwrap().tokens, tokens);
@@ -76,11 +66,7 @@ async fn an_identity_of_another_operator_is_left_alone() {
 async fn an_identity_is_adopted_by_its_tag_and_never_deleted() {
     let rig = Rig::start().await;
     let released = format!("{}/{}", rig.operator.owner_id(), rig.namespace);
-    let tokens = foreign_identity(
-        &rig,
-        &[("sendingdomain.dev/adoptable-by", &released), ("team", "mail")],
-        true,
-    );
+    let tokens = foreign_identity(&rig, &[("sendingdomain.dev/adoptable-by", &released), ("team", "mail")], true);
     rig.world.cloudflare_zone(ZONE);
     rig.set_token(rig.world.token()).await;
     let mut manifest = object::cloudflare(NAME, DOMAIN, SECRET);

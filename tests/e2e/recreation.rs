@@ -44,10 +44,7 @@ async fn an_identity_deleted_and_made_by_somebody_else_is_theirs() {
     let rig = Rig::start().await;
     rig.verified_cloudflare().await;
     rig.world.ses().region(REGION).delete_identity(DOMAIN);
-    rig.world
-        .ses()
-        .region(REGION)
-        .put_foreign_identity(DOMAIN, &[].into(), false);
+    rig.world.ses().region(REGION).put_foreign_identity(DOMAIN, &[].into(), false);
     let theirs = rig.identity().unwrap().tokens;
     let refused = rig.reason("IdentityNotOwned").await;
     let shown = refused["status"].to_string();
@@ -61,10 +58,7 @@ async fn an_identity_deleted_and_made_by_somebody_else_is_theirs() {
 async fn fresh_tokens_on_request() {
     let rig = Rig::start().await;
     let first = rig.verified_cloudflare().await;
-    rig.world
-        .annotate(&rig.namespace, NAME, "sendingdomain.dev/recreate-at", "2026-01-01")
-        .await
-        .unwrap();
+    rig.world.annotate(&rig.namespace, NAME, "sendingdomain.dev/recreate-at", "2026-01-01").await.unwrap();
     let is_new = |o: &Value| object::is_ready(o) && tokens_of(o) != tokens_of(&first);
     let second = rig.until("Ready with new tokens", is_new).await;
     only_new_records(&rig).await;

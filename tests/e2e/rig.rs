@@ -54,9 +54,7 @@ impl Rig {
     pub async fn over_namespaces(count: usize, change: impl FnOnce(&mut OperatorOptions)) -> Self {
         let world = World::start(WorldOptions::shared()).await.unwrap();
         watch::start(ControlPlane::shared().await.unwrap());
-        world
-            .ses()
-            .configure(|settings| settings.check_interval = Duration::from_millis(500));
+        world.ses().configure(|settings| settings.check_interval = Duration::from_millis(500));
         let mut namespaces = Vec::new();
         for _ in 0..count {
             namespaces.push(world.namespace().await.unwrap());
@@ -71,15 +69,7 @@ impl Rig {
         change(&mut options);
         let operator = world.operator(&options).unwrap();
         let namespace = namespaces.remove(0);
-        Self {
-            world,
-            operator,
-            namespace,
-            others: namespaces,
-            options,
-            aws_secret,
-            is_finished: false,
-        }
+        Self { world, operator, namespace, others: namespaces, options, aws_secret, is_finished: false }
     }
 
     /// Starts another operator in the place of the last one, with the same owner id and over these namespaces.
@@ -122,10 +112,7 @@ impl Rig {
 
     /// Puts a value into the Secret.
     pub async fn set_token(&self, value: impl AsRef<[u8]>) {
-        self.world
-            .create_secret(&self.namespace, SECRET, "api-token", value)
-            .await
-            .unwrap();
+        self.world.create_secret(&self.namespace, SECRET, "api-token", value).await.unwrap();
     }
 
     /// Creates an object.
@@ -214,19 +201,11 @@ impl Rig {
     /// The writes to SES and Cloudflare so far.
     pub fn outside_writes(&self) -> Vec<String> {
         let ses = self.world.ses().calls();
-        let reads = [
-            Operation::GetEmailIdentity,
-            Operation::ListEmailIdentities,
-            Operation::AssumeRole,
-        ];
-        let ses = ses
-            .iter()
-            .filter(|call| !reads.contains(&call.operation))
-            .map(|call| call.operation.to_string());
+        let reads = [Operation::GetEmailIdentity, Operation::ListEmailIdentities, Operation::AssumeRole];
+        let ses = ses.iter().filter(|call| !reads.contains(&call.operation)).map(|call| call.operation.to_string());
         let cloudflare = self.world.cloudflare().calls();
         let cloudflare = cloudflare.iter().filter(|call| call.method != Method::GET.as_str());
-        ses.chain(cloudflare.map(|call| format!("{} {}", call.method, call.path)))
-            .collect()
+        ses.chain(cloudflare.map(|call| format!("{} {}", call.method, call.path))).collect()
     }
 
     /// The calls of SES and Cloudflare so far.
@@ -248,11 +227,7 @@ impl Rig {
     /// Ends the operator, and holds all that it wrote to what must never be.
     pub async fn finish(mut self) {
         self.is_finished = true;
-        assert!(
-            self.operator.is_running(),
-            "the operator has ended:\n{}",
-            self.world.log_tails()
-        );
+        assert!(self.operator.is_running(), "the operator has ended:\n{}", self.world.log_tails());
         self.operator.stop().await.unwrap();
         let namespaces: Vec<String> = std::iter::once(&self.namespace).chain(&self.others).cloned().collect();
         for namespace in &namespaces {
@@ -260,11 +235,7 @@ impl Rig {
             self.assert_secrecy(namespace).await;
         }
         let log = self.operator.log();
-        assert!(
-            !log.contains("panicked at"),
-            "the operator has panicked:\n{}",
-            self.world.log_tails()
-        );
+        assert!(!log.contains("panicked at"), "the operator has panicked:\n{}", self.world.log_tails());
         self.assert_silent_about_secrets(&log, "the log");
     }
 
@@ -276,20 +247,11 @@ impl Rig {
             watch::caught_up(namespace, "the-last-of-all").await;
         }
         let breaches = watch::breaches(namespace);
-        assert!(
-            breaches.is_empty(),
-            "versions that broke a rule:\n{}",
-            breaches.join("\n")
-        );
+        assert!(breaches.is_empty(), "versions that broke a rule:\n{}", breaches.join("\n"));
     }
 
     async fn assert_secrecy(&self, namespace: &str) {
-        let objects = self
-            .world
-            .domains(namespace)
-            .list(&kube::api::ListParams::default())
-            .await
-            .unwrap();
+        let objects = self.world.domains(namespace).list(&kube::api::ListParams::default()).await.unwrap();
         self.assert_silent_about_secrets(&serde_json::to_string(&objects).unwrap(), "an object");
         let events = self.world.events(namespace).await.unwrap();
         self.assert_silent_about_secrets(&serde_json::to_string(&events).unwrap(), "an event");
@@ -308,10 +270,7 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        assert!(
-            self.is_finished || std::thread::panicking(),
-            "the test must end with finish()"
-        );
+        assert!(self.is_finished || std::thread::panicking(), "the test must end with finish()");
     }
 }
 
@@ -330,11 +289,7 @@ fn base64(bytes: &[u8]) -> String {
 async fn binary() -> PathBuf {
     static COPY: OnceCell<PathBuf> = OnceCell::const_new();
     let copy = COPY.get_or_init(|| async {
-        let copy = ControlPlane::shared()
-            .await
-            .unwrap()
-            .directory()
-            .join("operator-under-test");
+        let copy = ControlPlane::shared().await.unwrap().directory().join("operator-under-test");
         std::fs::copy(env!("CARGO_BIN_EXE_sending-domain-operator"), &copy).unwrap();
         copy
     });

@@ -17,23 +17,15 @@ async fn a_missing_secret_and_a_missing_key_are_waited_for() {
     rig.create(&object::cloudflare(NAME, DOMAIN, SECRET)).await;
     let waiting = rig.reason("SecretNotFound").await;
     assert_eq!(object::phase(&waiting), "Pending");
-    assert_eq!(
-        object::condition_status(&waiting, "Reconciling"),
-        "True",
-        "a Secret may come later"
-    );
+    assert_eq!(object::condition_status(&waiting, "Reconciling"), "True", "a Secret may come later");
     assert!(object::message(&waiting, "Ready").contains("cloudflare"), "{waiting}");
     let secret = (rig.namespace.as_str(), SECRET);
-    rig.world
-        .create_secret(secret.0, secret.1, "other-key", "x")
-        .await
-        .unwrap();
+    rig.world.create_secret(secret.0, secret.1, "other-key", "x").await.unwrap();
     let is_named = |o: &serde_json::Value| object::message(o, "Ready").contains("has no key api-token");
     rig.until("the missing key named", is_named).await;
     rig.set_token(rig.world.token()).await;
     let appeared = Instant::now();
-    rig.until("synced", |o| object::condition_status(o, "RecordsSynced") == "True")
-        .await;
+    rig.until("synced", |o| object::condition_status(o, "RecordsSynced") == "True").await;
     // Ten pending intervals, for the machine may be busy; nothing else would wake the object.
     assert!(appeared.elapsed() < Duration::from_secs(10), "{:?}", appeared.elapsed());
     rig.ready().await;
@@ -74,10 +66,7 @@ async fn a_secret_that_is_not_meant_for_it_is_never_sent() {
     let rig = Rig::start().await;
     rig.world.cloudflare_zone(ZONE);
     let secrets: Api<Secret> = Api::namespaced(rig.world.client().clone(), &rig.namespace);
-    for (name, kind) in [
-        ("robot", "kubernetes.io/service-account-token"),
-        ("release", "helm.sh/release.v1"),
-    ] {
+    for (name, kind) in [("robot", "kubernetes.io/service-account-token"), ("release", "helm.sh/release.v1")] {
         let secret = json!({
             "metadata": { "name": name, "annotations": { "kubernetes.io/service-account.name": "default" } },
             "type": kind, "stringData": { "api-token": "a-token-of-something-else" },
@@ -87,16 +76,10 @@ async fn a_secret_that_is_not_meant_for_it_is_never_sent() {
     }
     rig.create(&object::cloudflare(NAME, DOMAIN, "robot")).await;
     let refused = rig.reason("SecretInvalid").await;
-    assert!(
-        object::message(&refused, "Ready").contains("kubernetes.io/service-account-token"),
-        "{refused}"
-    );
+    assert!(object::message(&refused, "Ready").contains("kubernetes.io/service-account-token"), "{refused}");
     let release = json!({ "spec": { "dns": { "cloudflare": { "apiTokenSecretRef": { "name": "release" } } } } });
     rig.patch(&release).await;
-    rig.until("the other type named", |o| {
-        object::message(o, "Ready").contains("helm.sh/release")
-    })
-    .await;
+    rig.until("the other type named", |o| object::message(o, "Ready").contains("helm.sh/release")).await;
     assert!(rig.world.cloudflare().calls().is_empty());
     rig.set_token(rig.world.token()).await;
     let good = json!({ "spec": { "dns": { "cloudflare": { "apiTokenSecretRef": { "name": SECRET } } } } });
@@ -115,7 +98,6 @@ async fn a_secret_that_goes_after_verification_does_not_end_it() {
     assert!(object::is_ready(&told), "mail can still be sent");
     rig.expect_event("Warning", "SecretNotFound").await;
     rig.set_token(rig.world.token()).await;
-    rig.until("synced", |o| object::condition_status(o, "RecordsSynced") == "True")
-        .await;
+    rig.until("synced", |o| object::condition_status(o, "RecordsSynced") == "True").await;
     rig.finish().await;
 }

@@ -16,9 +16,7 @@ const LONGER_THAN_SES_LOOKS: Duration = Duration::from_hours(73);
 async fn what_ses_gave_up_is_taken_up_again_once_dns_is_right() {
     let rig = Rig::start().await;
     // Looks in between would only cost time.
-    rig.world
-        .ses()
-        .configure(|settings| settings.check_interval = Duration::from_hours(1));
+    rig.world.ses().configure(|settings| settings.check_interval = Duration::from_hours(1));
     rig.apply_manual().await;
     let pending = rig.until("records", |o| object::records(o).len() == 5).await;
     rig.world.ses().advance(LONGER_THAN_SES_LOOKS).await;
@@ -27,15 +25,10 @@ async fn what_ses_gave_up_is_taken_up_again_once_dns_is_right() {
     assert_eq!(object::condition_status(&failed, "Stalled"), "True");
     assert_eq!(object::condition_status(&failed, "Ready"), "False");
     assert_eq!(failed["status"]["identity"]["verificationStatus"], "FAILED");
-    assert!(
-        object::message(&failed, "Ready").contains("again by itself once DNS is right"),
-        "{failed}"
-    );
+    assert!(object::message(&failed, "Ready").contains("again by itself once DNS is right"), "{failed}");
     rig.expect_event("Warning", "VerificationFailed").await;
 
-    rig.world
-        .ses()
-        .configure(|settings| settings.check_interval = Duration::from_millis(500));
+    rig.world.ses().configure(|settings| settings.check_interval = Duration::from_millis(500));
     let tokens = rig.identity().unwrap().tokens;
     rig.world.publish(&pending).unwrap();
     let verified = rig.ready().await;
@@ -49,17 +42,13 @@ async fn what_ses_gave_up_is_taken_up_again_once_dns_is_right() {
 #[tokio::test]
 async fn a_failed_domain_at_cloudflare_recovers_when_its_zone_does() {
     let rig = Rig::start().await;
-    rig.world
-        .ses()
-        .configure(|settings| settings.check_interval = Duration::from_hours(1));
+    rig.world.ses().configure(|settings| settings.check_interval = Duration::from_hours(1));
     rig.set_token(rig.world.token()).await;
     rig.create(&object::cloudflare(NAME, DOMAIN, crate::rig::SECRET)).await;
     rig.reason("ZoneNotAccessible").await;
     rig.world.ses().advance(LONGER_THAN_SES_LOOKS).await;
     rig.until("Failed", |o| object::phase(o) == "Failed").await;
-    rig.world
-        .ses()
-        .configure(|settings| settings.check_interval = Duration::from_millis(500));
+    rig.world.ses().configure(|settings| settings.check_interval = Duration::from_millis(500));
     rig.world.cloudflare_zone(crate::rig::ZONE);
     rig.ready().await;
     rig.finish().await;
@@ -116,13 +105,8 @@ async fn a_mail_from_domain_with_another_exchanger_is_not_ready() {
     let dns = rig.world.dns();
     let both = ["10 feedback-smtp.us-east-1.amazonses.com", "20 mx.other.example"];
     dns.set(&bounce, RecordType::MX, &both).unwrap();
-    let wrong = rig
-        .until("one record incorrect", |o| object::count(o, "Incorrect") == 1)
-        .await;
-    let record = object::records(&wrong)
-        .iter()
-        .find(|r| r["purpose"] == "BounceMX")
-        .unwrap();
+    let wrong = rig.until("one record incorrect", |o| object::count(o, "Incorrect") == 1).await;
+    let record = object::records(&wrong).iter().find(|r| r["purpose"] == "BounceMX").unwrap();
     assert_eq!(record["observed"].as_array().unwrap().len(), 2);
     rig.until("not Ready", |o| !object::is_ready(o)).await;
     rig.world.publish(&verified).unwrap();
@@ -135,10 +119,7 @@ async fn a_missing_spf_record_is_not_ready() {
     let rig = Rig::start().await;
     let verified = rig.verified_manual().await;
     // SES judges by the MX alone and goes on saying SUCCESS.
-    rig.world
-        .dns()
-        .remove(&format!("bounce.{DOMAIN}"), RecordType::TXT)
-        .unwrap();
+    rig.world.dns().remove(&format!("bounce.{DOMAIN}"), RecordType::TXT).unwrap();
     let wrong = rig.until("not Ready", |o| !object::is_ready(o)).await;
     assert_eq!(object::condition_status(&wrong, "MailFromVerified"), "True");
     assert_eq!(object::condition_status(&wrong, "DNSVerified"), "False");

@@ -28,11 +28,7 @@ struct Record {
 }
 
 fn record() -> std::sync::MutexGuard<'static, Record> {
-    static RECORD: Mutex<Record> = Mutex::new(Record {
-        seen: BTreeSet::new(),
-        versions: 0,
-        breaches: Vec::new(),
-    });
+    static RECORD: Mutex<Record> = Mutex::new(Record { seen: BTreeSet::new(), versions: 0, breaches: Vec::new() });
     RECORD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -41,10 +37,7 @@ pub fn start(plane: &'static ControlPlane) {
     static STARTED: OnceLock<()> = OnceLock::new();
     STARTED.get_or_init(|| {
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let client = control_plane::client(plane.admin_kubeconfig()).await.unwrap();
                 watch(client).await;
@@ -71,19 +64,14 @@ async fn watch(client: Client) {
 fn note(object: &DynamicObject) {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let mut value = serde_json::to_value(object).unwrap_or_default();
-    value["metadata"]
-        .as_object_mut()
-        .map(|metadata| metadata.remove("managedFields"));
+    value["metadata"].as_object_mut().map(|metadata| metadata.remove("managedFields"));
     let broken = violations(&value);
     let mut record = record();
     record.versions += 1;
     record.seen.insert((namespace.clone(), name.clone()));
     for rule in broken {
         let what = format!("{name}: {rule}: {}", value["status"]);
-        record.breaches.push(Breach {
-            namespace: namespace.clone(),
-            what,
-        });
+        record.breaches.push(Breach { namespace: namespace.clone(), what });
     }
 }
 
@@ -92,10 +80,7 @@ pub async fn caught_up(namespace: &str, name: &str) {
     let key = (namespace.to_owned(), name.to_owned());
     let started = Instant::now();
     while !record().seen.contains(&key) {
-        assert!(
-            started.elapsed() < Duration::from_secs(30),
-            "the watch does not see {namespace}/{name}"
-        );
+        assert!(started.elapsed() < Duration::from_secs(30), "the watch does not see {namespace}/{name}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -34,10 +34,7 @@ impl Reply {
         W: DeserializeOwned,
     {
         let result = self.envelope.result().and_then(read);
-        result.map_err(|Malformed| {
-            self.answer
-                .error(Kind::Unavailable, "the result is not what was asked for")
-        })
+        result.map_err(|Malformed| self.answer.error(Kind::Unavailable, "the result is not what was asked for"))
     }
 }
 
@@ -45,12 +42,7 @@ impl Answer {
     pub(super) fn new(operation: Operation, response: &Response, now: Timestamp) -> Self {
         let (status, headers) = (response.status(), response.headers());
         let (ray, wait) = (headers::ray_id(headers), headers::asked_wait(status, headers, now));
-        Self {
-            operation,
-            status: status.as_u16(),
-            ray,
-            wait,
-        }
+        Self { operation, status: status.as_u16(), ray, wait }
     }
 
     /// Reads the body, up to `limit` bytes, and judges it.
@@ -74,28 +66,14 @@ impl Answer {
             return Ok(Reply { answer: self, envelope });
         }
         let faults = envelope.faults();
-        let refusal = Refusal {
-            operation: self.operation,
-            status: self.status,
-            faults: &faults,
-        };
+        let refusal = Refusal { operation: self.operation, status: self.status, faults: &faults };
         let (kind, detail) = refusal.classify();
-        Err(Error {
-            codes: faults.iter().map(|fault| fault.code).collect(),
-            ..self.error(kind, detail)
-        })
+        Err(Error { codes: faults.iter().map(|fault| fault.code).collect(), ..self.error(kind, detail) })
     }
 
     /// An answer without an envelope. Of a 429 the status is enough.
     fn unusable(&self, detail: &'static str) -> Error {
-        self.error(
-            if self.status == 429 {
-                Kind::RateLimited
-            } else {
-                Kind::Unavailable
-            },
-            detail,
-        )
+        self.error(if self.status == 429 { Kind::RateLimited } else { Kind::Unavailable }, detail)
     }
 
     fn error(&self, kind: Kind, detail: impl Into<Option<&'static str>>) -> Error {
@@ -110,10 +88,7 @@ impl Answer {
 
 async fn body(response: &mut Response, limit: usize) -> Result<Vec<u8>, &'static str> {
     let too_large = "the answer is too large";
-    if response
-        .content_length()
-        .is_some_and(|announced| announced > limit as u64)
-    {
+    if response.content_length().is_some_and(|announced| announced > limit as u64) {
         return Err(too_large);
     }
     let mut body = Vec::new();
@@ -129,11 +104,7 @@ async fn body(response: &mut Response, limit: usize) -> Result<Vec<u8>, &'static
 /// What went wrong on the way, in our own words.
 pub(super) fn describe(error: &reqwest::Error) -> &'static str {
     if error.is_timeout() {
-        return if error.is_connect() {
-            "no connection in time"
-        } else {
-            "no answer in time"
-        };
+        return if error.is_connect() { "no connection in time" } else { "no answer in time" };
     }
     let mut cause = error.source();
     while let Some(current) = cause {
@@ -142,11 +113,7 @@ pub(super) fn describe(error: &reqwest::Error) -> &'static str {
         }
         cause = current.source();
     }
-    if error.is_connect() {
-        "no connection"
-    } else {
-        "the connection broke"
-    }
+    if error.is_connect() { "no connection" } else { "the connection broke" }
 }
 
 /// An I/O error's own `source` skips the error it wraps, which is where TLS faults are, wrapped twice.

@@ -66,10 +66,7 @@ impl fmt::Display for BaseUrl {
 fn is_loopback(url: &Url) -> bool {
     let Some(host) = url.host_str() else { return false };
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || address
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -78,51 +75,27 @@ mod tests {
 
     #[test]
     fn the_base_always_ends_with_a_slash() {
-        for text in [
-            "https://api.cloudflare.com/client/v4",
-            "https://api.cloudflare.com/client/v4//",
-        ] {
+        for text in ["https://api.cloudflare.com/client/v4", "https://api.cloudflare.com/client/v4//"] {
             let base: BaseUrl = text.parse().unwrap();
             assert_eq!(base.to_string(), "https://api.cloudflare.com/client/v4/");
-            assert_eq!(
-                base.join("zones").unwrap().as_str(),
-                "https://api.cloudflare.com/client/v4/zones"
-            );
+            assert_eq!(base.join("zones").unwrap().as_str(), "https://api.cloudflare.com/client/v4/zones");
         }
-        assert_eq!(
-            "https://api.example".parse::<BaseUrl>().unwrap().to_string(),
-            "https://api.example/"
-        );
+        assert_eq!("https://api.example".parse::<BaseUrl>().unwrap().to_string(), "https://api.example/");
     }
 
     #[test]
     fn plain_http_is_for_loopback_only() {
-        for text in [
-            "http://127.0.0.1:8080/v4",
-            "http://127.9.9.9",
-            "http://[::1]:1/",
-            "http://localhost:8080/x",
-        ] {
+        for text in ["http://127.0.0.1:8080/v4", "http://127.9.9.9", "http://[::1]:1/", "http://localhost:8080/x"] {
             assert!(text.parse::<BaseUrl>().unwrap().is_plain(), "{text}");
         }
-        for text in [
-            "http://api.cloudflare.com",
-            "http://127.0.0.1.example",
-            "http://10.0.0.1",
-            "ftp://localhost/",
-        ] {
+        for text in ["http://api.cloudflare.com", "http://127.0.0.1.example", "http://10.0.0.1", "ftp://localhost/"] {
             assert_eq!(text.parse::<BaseUrl>().unwrap_err(), BaseUrlError::NotHttps, "{text}");
         }
     }
 
     #[test]
     fn extras_are_refused_without_repeating_them() {
-        for text in [
-            "https://u:hunter2@h/",
-            "https://u@h/",
-            "https://h/?a=hunter2",
-            "https://h/#x",
-        ] {
+        for text in ["https://u:hunter2@h/", "https://u@h/", "https://h/?a=hunter2", "https://h/#x"] {
             let error = text.parse::<BaseUrl>().unwrap_err();
             assert_eq!(error, BaseUrlError::Extras, "{text}");
             assert!(!format!("{error} {error:?}").contains("hunter2"));

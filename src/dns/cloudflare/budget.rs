@@ -48,15 +48,8 @@ impl Budget {
         let every = WINDOW / steady.get();
         // `with_period` knows no quota for a period of zero, which 5 minutes and a u32 cannot give.
         let quota = Quota::with_period(every.max(Duration::from_nanos(1))).unwrap_or(Quota::per_second(steady));
-        let principals = Principals {
-            by_token: HashMap::new(),
-            swept: Instant::now(),
-        };
-        Self {
-            quota: quota.allow_burst(burst),
-            max_wait,
-            principals: Mutex::new(principals),
-        }
+        let principals = Principals { by_token: HashMap::new(), swept: Instant::now() };
+        Self { quota: quota.allow_burst(burst), max_wait, principals: Mutex::new(principals) }
     }
 
     /// Waits for the token's turn. `Err` is how long it would take, if that is more than the longest wait: then the
@@ -94,13 +87,7 @@ impl Budget {
 
 impl Principal {
     fn new(quota: Quota, now: Instant) -> Self {
-        Self {
-            limiter: RateLimiter::direct(quota),
-            times: Mutex::new(Times {
-                used: now,
-                not_before: now,
-            }),
-        }
+        Self { limiter: RateLimiter::direct(quota), times: Mutex::new(Times { used: now, not_before: now }) }
     }
 
     /// Takes one request out of the budget; `Some` is how long to wait before trying again.
@@ -113,10 +100,7 @@ impl Principal {
         }
         let refused = self.limiter.check().err()?;
         let wait = refused.wait_time_from(DefaultClock::default().now());
-        Some(wait.clamp(
-            Duration::from_millis(1),
-            quota.replenish_interval().max(Duration::from_millis(1)),
-        ))
+        Some(wait.clamp(Duration::from_millis(1), quota.replenish_interval().max(Duration::from_millis(1))))
     }
 
     /// True if forgetting this principal changes nothing: unused for a window, its budget is whole again.
@@ -147,15 +131,8 @@ mod tests {
             assert_eq!(budget.admit(token("a")).await, Ok(()));
         }
         let wait = budget.admit(token("a")).await.unwrap_err();
-        assert!(
-            wait <= Duration::from_secs(4),
-            "75 in 5 minutes is one in 4 s, not {wait:?}"
-        );
-        assert_eq!(
-            budget.admit(token("b")).await,
-            Ok(()),
-            "another token has its own budget"
-        );
+        assert!(wait <= Duration::from_secs(4), "75 in 5 minutes is one in 4 s, not {wait:?}");
+        assert_eq!(budget.admit(token("b")).await, Ok(()), "another token has its own budget");
     }
 
     #[tokio::test]
@@ -169,10 +146,7 @@ mod tests {
         budget.hold(token("a"), Duration::from_mins(5));
         budget.hold(token("a"), Duration::from_secs(1));
         let wait = budget.admit(token("a")).await.unwrap_err();
-        assert!(
-            wait > Duration::from_secs(299),
-            "a shorter hold does not end a longer one: {wait:?}"
-        );
+        assert!(wait > Duration::from_secs(299), "a shorter hold does not end a longer one: {wait:?}");
         assert_eq!(budget.admit(token("b")).await, Ok(()));
     }
 

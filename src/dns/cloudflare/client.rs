@@ -93,13 +93,7 @@ struct List<'a> {
 impl Client {
     /// A client for the API at `base` that makes at most `requests_per_5m` requests per 5 minutes and token.
     pub fn new(base: BaseUrl, requests_per_5m: u32) -> Result<Self, BuildError> {
-        Self::with_settings(
-            base,
-            Settings {
-                requests_per_5m,
-                ..Settings::default()
-            },
-        )
+        Self::with_settings(base, Settings { requests_per_5m, ..Settings::default() })
     }
 
     /// A client with limits of one's own.
@@ -118,12 +112,7 @@ impl Client {
         }
         let http = http.build().map_err(BuildError)?;
         let budget = Budget::new(settings.requests_per_5m, settings.max_wait);
-        Ok(Self(Arc::new(Inner {
-            http,
-            base,
-            budget,
-            max_body: settings.max_body,
-        }), Metrics::default()))
+        Ok(Self(Arc::new(Inner { http, base, budget, max_body: settings.max_body }), Metrics::default()))
     }
 
     /// The same client, which counts its requests in `metrics`.
@@ -135,12 +124,7 @@ impl Client {
     /// Every zone that the token sees: all pages, or an error. A token without any zone may get an empty list or a
     /// [`Kind::ZoneNotAccessible`].
     pub async fn zones(&self, token: &ApiToken) -> Result<Vec<Zone>, Error> {
-        let list = List {
-            operation: Operation::ListZones,
-            path: "zones",
-            per_page: ZONES_PER_PAGE,
-            filter: &[],
-        };
+        let list = List { operation: Operation::ListZones, path: "zones", per_page: ZONES_PER_PAGE, filter: &[] };
         let identify = |wire: WireZone| {
             let zone = Zone::try_from(wire)?;
             Ok((zone.id.to_string(), Some(zone)))
@@ -151,12 +135,7 @@ impl Client {
     /// One zone.
     pub async fn zone(&self, token: &ApiToken, id: &ZoneId) -> Result<Zone, Error> {
         let path = format!("zones/{id}");
-        let call = Call {
-            operation: Operation::ReadZone,
-            path: &path,
-            query: &[],
-            body: None,
-        };
+        let call = Call { operation: Operation::ReadZone, path: &path, query: &[], body: None };
         let the_one =
             |wire: WireZone| Zone::try_from(wire).and_then(|zone| (zone.id == *id).then_some(zone).ok_or(Malformed));
         self.call(token, call).await?.result(the_one)
@@ -201,12 +180,7 @@ impl Client {
         let batch = Batch::new(changes).map_err(invalid)?;
         let body = serde_json::to_vec(&batch).map_err(|_| invalid("the changes cannot be written as JSON"))?;
         let path = format!("zones/{zone}/dns_records/batch");
-        let call = Call {
-            operation,
-            path: &path,
-            query: &[],
-            body: Some(body),
-        };
+        let call = Call { operation, path: &path, query: &[], body: Some(body) };
         self.call(token, call).await?.result(wire::written)
     }
 
@@ -225,12 +199,7 @@ impl Client {
             while let Step::Next(page) = step {
                 let page = page.to_string();
                 let query = [&[("page", page.as_str()), ("per_page", per_page.as_str())], list.filter].concat();
-                let call = Call {
-                    operation: list.operation,
-                    path: list.path,
-                    query: &query,
-                    body: None,
-                };
+                let call = Call { operation: list.operation, path: list.path, query: &query, body: None };
                 let reply = self.call(token, call).await?;
                 let items = reply.result(|items: Vec<W>| items.into_iter().map(&identify).collect())?;
                 step = pages.add(items, reply.envelope.result_info);
@@ -272,39 +241,30 @@ impl Client {
         match &outcome {
             Ok(_) => tracing::debug!(operation = operation.as_str(), status, ray, "cloudflare answered"),
             // What Cloudflare's support asks for is here only: no condition carries the ray.
-            Err(error) => tracing::info!(operation = operation.as_str(), status, ray, kind = ?error.kind, "cloudflare refused"),
+            Err(error) => {
+                tracing::info!(operation = operation.as_str(), status, ray, kind = ?error.kind, "cloudflare refused")
+            }
         }
         outcome
     }
 
     async fn send(&self, token: &ApiToken, call: Call<'_>) -> Result<Response, Error> {
         let error = |kind, detail| Error::new(call.operation, kind, detail);
-        let url = self
-            .0
-            .base
-            .join(call.path)
-            .ok_or_else(|| error(Kind::Invalid, "the URL cannot be built"))?;
+        let url = self.0.base.join(call.path).ok_or_else(|| error(Kind::Invalid, "the URL cannot be built"))?;
         let header = token.authorization();
         let authorization = header.map_err(|_| error(Kind::Invalid, "the token is no header value"))?;
         let method = if call.body.is_some() { Method::POST } else { Method::GET };
         let request = self.0.http.request(method, url).query(call.query);
-        let mut request = request
-            .header(AUTHORIZATION, authorization)
-            .header(ACCEPT, "application/json");
+        let mut request = request.header(AUTHORIZATION, authorization).header(ACCEPT, "application/json");
         if let Some(body) = call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
-        request
-            .send()
-            .await
-            .map_err(|cause| error(Kind::Unavailable, answer::describe(&cause)))
+        request.send().await.map_err(|cause| error(Kind::Unavailable, answer::describe(&cause)))
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("base", &self.0.base.to_string())
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("base", &self.0.base.to_string()).finish_non_exhaustive()
     }
 }

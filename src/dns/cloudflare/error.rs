@@ -105,23 +105,13 @@ pub struct Error {
 impl Error {
     pub(super) fn new(operation: Operation, kind: Kind, detail: impl Into<Option<&'static str>>) -> Self {
         let detail = detail.into();
-        Self {
-            kind,
-            operation,
-            status: None,
-            codes: vec![],
-            ray_id: None,
-            retry_after: None,
-            detail,
-        }
+        Self { kind, operation, status: None, codes: vec![], ray_id: None, retry_after: None, detail }
     }
 
     /// What this failure means for the next try. A record in the way is transient because it is the next look at the
     /// zone that says whether it is a conflict; likewise a record that was gone when it was to be changed.
     pub fn class(&self) -> ErrorClass {
-        let transient = ErrorClass::Transient {
-            retry_after: self.retry_after,
-        };
+        let transient = ErrorClass::Transient { retry_after: self.retry_after };
         match self.kind {
             Kind::RateLimited | Kind::Unavailable | Kind::RecordExists => transient,
             Kind::NotFound if self.operation == Operation::WriteRecords => transient,
@@ -223,10 +213,7 @@ impl Refusal<'_> {
             _ if self.has(QUOTA) || self.says("record quota") => Kind::QuotaExceeded,
             _ if self.has(RECORD_GONE) => Kind::NotFound,
             _ if self.has(&[FREE_TLD]) => {
-                return (
-                    Kind::PermissionDenied,
-                    Some("the API takes no changes under this top-level domain"),
-                );
+                return (Kind::PermissionDenied, Some("the API takes no changes under this top-level domain"));
             }
             _ => return self.access().unwrap_or_else(|| (self.rest(), None)),
         };
@@ -281,9 +268,7 @@ impl Refusal<'_> {
     }
 
     fn says(&self, words: &str) -> bool {
-        self.faults
-            .iter()
-            .any(|fault| fault.message.to_ascii_lowercase().contains(words))
+        self.faults.iter().any(|fault| fault.message.to_ascii_lowercase().contains(words))
     }
 }
 
@@ -293,29 +278,15 @@ mod tests {
     use Operation::{ListRecords, ListZones, ReadZone, WriteRecords};
 
     fn kind(operation: Operation, status: u16, faults: &[(u32, &str)]) -> Kind {
-        let faults: Vec<Fault> = faults
-            .iter()
-            .map(|&(code, message)| Fault {
-                code,
-                message: message.to_owned(),
-            })
-            .collect();
-        Refusal {
-            operation,
-            status,
-            faults: &faults,
-        }
-        .classify()
-        .0
+        let faults: Vec<Fault> =
+            faults.iter().map(|&(code, message)| Fault { code, message: message.to_owned() }).collect();
+        Refusal { operation, status, faults: &faults }.classify().0
     }
 
     #[test]
     fn code_9109_is_read_by_its_text_and_by_what_was_done() {
         for operation in [ListZones, ReadZone, ListRecords, WriteRecords] {
-            assert_eq!(
-                kind(operation, 403, &[(9109, "Invalid access token")]),
-                Kind::InvalidToken
-            );
+            assert_eq!(kind(operation, 403, &[(9109, "Invalid access token")]), Kind::InvalidToken);
             let elsewhere = "Cannot use the access token from location: 192.0.2.1";
             assert_eq!(kind(operation, 403, &[(9109, elsewhere)]), Kind::InvalidToken);
         }
@@ -335,46 +306,26 @@ mod tests {
         assert_eq!(kind(ReadZone, 403, &[(10000, text)]), Kind::ZoneNotAccessible);
         assert_eq!(kind(ListRecords, 403, &[(10000, text)]), Kind::PermissionDenied);
         assert_eq!(kind(WriteRecords, 403, &[(10000, text)]), Kind::PermissionDenied);
-        assert_eq!(
-            kind(WriteRecords, 401, &[(10000, text)]),
-            Kind::InvalidToken,
-            "401 speaks of the token"
-        );
+        assert_eq!(kind(WriteRecords, 401, &[(10000, text)]), Kind::InvalidToken, "401 speaks of the token");
     }
 
     #[test]
     fn codes_1000_and_1001_are_about_the_token_with_401_and_403_only() {
         assert_eq!(kind(ListZones, 401, &[(1000, "Invalid API Token")]), Kind::InvalidToken);
         assert_eq!(kind(ListZones, 400, &[(1000, "Invalid API Token")]), Kind::InvalidToken);
-        assert_eq!(
-            kind(ListZones, 403, &[(1001, "Missing \"Authorization\" header")]),
-            Kind::InvalidToken
-        );
-        assert_eq!(
-            kind(ReadZone, 400, &[(1001, "Invalid zone identifier")]),
-            Kind::NotFound
-        );
+        assert_eq!(kind(ListZones, 403, &[(1001, "Missing \"Authorization\" header")]), Kind::InvalidToken);
+        assert_eq!(kind(ReadZone, 400, &[(1001, "Invalid zone identifier")]), Kind::NotFound);
     }
 
     #[test]
     fn a_code_that_names_one_thing_beats_the_status() {
         assert_eq!(kind(WriteRecords, 403, &[(81045, "")]), Kind::QuotaExceeded);
-        assert_eq!(
-            kind(WriteRecords, 400, &[(0, "Record quota exceeded.")]),
-            Kind::QuotaExceeded
-        );
-        assert_eq!(
-            kind(WriteRecords, 404, &[(81044, "Record does not exist.")]),
-            Kind::NotFound
-        );
+        assert_eq!(kind(WriteRecords, 400, &[(0, "Record quota exceeded.")]), Kind::QuotaExceeded);
+        assert_eq!(kind(WriteRecords, 404, &[(81044, "Record does not exist.")]), Kind::NotFound);
         assert_eq!(kind(WriteRecords, 400, &[(1004, ""), (81057, "")]), Kind::RecordExists);
         assert_eq!(kind(WriteRecords, 200, &[(10100, "")]), Kind::RateLimited);
         assert_eq!(
-            kind(
-                WriteRecords,
-                400,
-                &[(1004, ""), (9300, "DNS record has 1 tags, exceeding the quota of 0.")]
-            ),
+            kind(WriteRecords, 400, &[(1004, ""), (9300, "DNS record has 1 tags, exceeding the quota of 0.")]),
             Kind::Invalid
         );
     }
@@ -382,10 +333,7 @@ mod tests {
     #[test]
     fn a_server_fault_is_never_read_as_an_answer() {
         for status in [500, 502, 521, 530] {
-            assert_eq!(
-                kind(WriteRecords, status, &[(10000, ""), (81057, "")]),
-                Kind::Unavailable
-            );
+            assert_eq!(kind(WriteRecords, status, &[(10000, ""), (81057, "")]), Kind::Unavailable);
         }
     }
 
@@ -393,25 +341,13 @@ mod tests {
     fn the_class_follows_the_kind() {
         let class = |kind, operation, status| {
             let retry_after = Some(Duration::from_secs(7));
-            Error {
-                status,
-                retry_after,
-                ..Error::new(operation, kind, None)
-            }
-            .class()
+            Error { status, retry_after, ..Error::new(operation, kind, None) }.class()
         };
-        let transient = ErrorClass::Transient {
-            retry_after: Some(Duration::from_secs(7)),
-        };
+        let transient = ErrorClass::Transient { retry_after: Some(Duration::from_secs(7)) };
         for kind in [Kind::RateLimited, Kind::Unavailable, Kind::RecordExists] {
             assert_eq!(class(kind, WriteRecords, None), transient);
         }
-        for kind in [
-            Kind::InvalidToken,
-            Kind::ZoneNotAccessible,
-            Kind::PermissionDenied,
-            Kind::QuotaExceeded,
-        ] {
+        for kind in [Kind::InvalidToken, Kind::ZoneNotAccessible, Kind::PermissionDenied, Kind::QuotaExceeded] {
             assert_eq!(class(kind, WriteRecords, Some(403)), ErrorClass::Terminal);
         }
         assert_eq!(class(Kind::NotFound, ReadZone, Some(404)), ErrorClass::Terminal);
@@ -431,9 +367,6 @@ mod tests {
         let message = "Invalid API token: Cloudflare refused it (listing zones, HTTP 403, code 9109)";
         assert_eq!(error.to_string(), message);
         let error = Error::new(WriteRecords, Kind::Unavailable, "no answer in time");
-        assert_eq!(
-            error.to_string(),
-            "Cloudflare gave no usable answer: no answer in time (writing records)"
-        );
+        assert_eq!(error.to_string(), "Cloudflare gave no usable answer: no answer in time (writing records)");
     }
 }

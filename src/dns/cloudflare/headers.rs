@@ -50,9 +50,7 @@ fn exhausted_for(value: &str) -> Option<Duration> {
 fn exhausted_item(item: &str) -> Option<Duration> {
     let parameter = |name: &str| {
         let mut pairs = item.split(';').filter_map(|part| part.trim().split_once('='));
-        pairs
-            .find(|(key, _)| *key == name)
-            .and_then(|(_, value)| value.parse::<u64>().ok())
+        pairs.find(|(key, _)| *key == name).and_then(|(_, value)| value.parse::<u64>().ok())
     };
     let (remaining, reset) = (parameter("r")?, parameter("t")?);
     (remaining == 0).then_some(Duration::from_secs(reset))
@@ -63,10 +61,7 @@ mod tests {
     use super::*;
 
     fn wait(status: u16, headers: &[(&'static str, &str)]) -> Option<u64> {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap()))
-            .collect();
+        let headers = headers.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap())).collect();
         let now = "2026-10-01T12:00:00Z".parse().unwrap();
         asked_wait(StatusCode::from_u16(status).unwrap(), &headers, now).map(|wait| wait.as_secs())
     }
@@ -75,10 +70,7 @@ mod tests {
     fn retry_after_is_honoured_in_both_forms() {
         assert_eq!(wait(429, &[("retry-after", "17")]), Some(17));
         assert_eq!(wait(503, &[("retry-after", " 5 ")]), Some(5));
-        assert_eq!(
-            wait(429, &[("retry-after", "Thu, 01 Oct 2026 12:02:00 GMT")]),
-            Some(120)
-        );
+        assert_eq!(wait(429, &[("retry-after", "Thu, 01 Oct 2026 12:02:00 GMT")]), Some(120));
         assert_eq!(wait(429, &[("retry-after", "Thu, 01 Oct 2026 11:00:00 GMT")]), Some(0));
     }
 
@@ -87,38 +79,22 @@ mod tests {
         assert_eq!(wait(200, &[("ratelimit", r#""default";r=50;t=30"#)]), None);
         assert_eq!(wait(200, &[("ratelimit", r#""default";r=0;t=30"#)]), Some(30));
         assert_eq!(wait(200, &[("ratelimit", r#""a";r=9;t=90, "b"; r=0; t=7"#)]), Some(7));
-        assert_eq!(
-            wait(429, &[("ratelimit", r#""default";r=0;t=30"#), ("retry-after", "40")]),
-            Some(40)
-        );
+        assert_eq!(wait(429, &[("ratelimit", r#""default";r=0;t=30"#), ("retry-after", "40")]), Some(40));
     }
 
     #[test]
     fn nonsense_is_no_wait_but_a_429_always_is() {
         assert_eq!(wait(200, &[]), None);
         for value in ["", "soon", "-1", "r=0", ";;;", "\u{e4}"] {
-            assert_eq!(
-                wait(200, &[("retry-after", value), ("ratelimit", value)]),
-                None,
-                "{value}"
-            );
-            assert_eq!(
-                wait(429, &[("retry-after", value), ("ratelimit", value)]),
-                Some(60),
-                "{value}"
-            );
+            assert_eq!(wait(200, &[("retry-after", value), ("ratelimit", value)]), None, "{value}");
+            assert_eq!(wait(429, &[("retry-after", value), ("ratelimit", value)]), Some(60), "{value}");
         }
         assert_eq!(wait(429, &[("retry-after", "18446744073709551615")]), Some(900));
     }
 
     #[test]
     fn only_a_well_formed_ray_is_repeated() {
-        let ray = |value: &str| {
-            ray_id(&HeaderMap::from_iter([(
-                "cf-ray".parse().unwrap(),
-                value.parse().unwrap(),
-            )]))
-        };
+        let ray = |value: &str| ray_id(&HeaderMap::from_iter([("cf-ray".parse().unwrap(), value.parse().unwrap())]));
         assert_eq!(ray("8f3c2a-FRA").as_deref(), Some("8f3c2a-FRA"));
         assert_eq!(ray("<b>").as_deref(), None);
         assert_eq!(ray(&"a".repeat(41)), None);

@@ -85,10 +85,7 @@ impl Zone {
     /// its records are written at.
     pub fn is_served(&self) -> bool {
         self.status == ZoneStatus::Active
-            && !matches!(
-                self.zone_type,
-                ZoneType::Partial | ZoneType::Secondary | ZoneType::Internal
-            )
+            && !matches!(self.zone_type, ZoneType::Partial | ZoneType::Secondary | ZoneType::Internal)
     }
 }
 

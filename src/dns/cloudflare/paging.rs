@@ -36,13 +36,7 @@ pub(super) struct Pages<T> {
 impl<T> Pages<T> {
     /// Pages of a list that was asked for with a filter, or without.
     pub(super) fn new(filtered: bool) -> Self {
-        Self {
-            filtered,
-            ids: HashSet::new(),
-            items: Vec::new(),
-            total: None,
-            read: 0,
-        }
+        Self { filtered, ids: HashSet::new(), items: Vec::new(), total: None, read: 0 }
     }
 
     /// What was kept of all pages.
@@ -64,10 +58,7 @@ impl<T> Pages<T> {
         }
         self.read += 1;
         let fresh = self.ids.len() - before;
-        let counts_differ = self
-            .total
-            .zip(info.total_count)
-            .is_some_and(|(first, now)| first != now);
+        let counts_differ = self.total.zip(info.total_count).is_some_and(|(first, now)| first != now);
         self.total = self.total.or(info.total_count);
         if counts_differ || (0 < fresh && fresh < size) {
             return Step::Changed;
@@ -76,11 +67,7 @@ impl<T> Pages<T> {
         if last || size == 0 {
             return if self.lacks_some() { Step::Changed } else { Step::Done };
         }
-        if fresh == 0 || self.read >= MAX_PAGES {
-            Step::Stuck
-        } else {
-            Step::Next(self.read + 1)
-        }
+        if fresh == 0 || self.read >= MAX_PAGES { Step::Stuck } else { Step::Next(self.read + 1) }
     }
 
     /// True if the server counts no more items than were read.
@@ -99,16 +86,10 @@ impl<T> Pages<T> {
 mod tests {
     use super::*;
 
-    const NOTHING: ResultInfo = ResultInfo {
-        total_count: None,
-        total_pages: None,
-    };
+    const NOTHING: ResultInfo = ResultInfo { total_count: None, total_pages: None };
 
     fn info(per_page: u64, total_count: u64) -> ResultInfo {
-        ResultInfo {
-            total_count: Some(total_count),
-            total_pages: Some(total_count.div_ceil(per_page)),
-        }
+        ResultInfo { total_count: Some(total_count), total_pages: Some(total_count.div_ceil(per_page)) }
     }
 
     fn page(ids: impl IntoIterator<Item = u32>) -> Vec<(String, Option<u32>)> {
@@ -135,18 +116,12 @@ mod tests {
 
     #[test]
     fn every_field_of_the_paging_information_is_optional() {
-        let only_total = ResultInfo {
-            total_count: Some(3),
-            ..NOTHING
-        };
+        let only_total = ResultInfo { total_count: Some(3), ..NOTHING };
         let mut pages = Pages::new(true);
         assert_eq!(pages.add(page(0..2), only_total), Step::Next(2));
         assert_eq!(pages.add(page(2..3), only_total), Step::Done);
 
-        let only_pages = ResultInfo {
-            total_pages: Some(2),
-            ..NOTHING
-        };
+        let only_pages = ResultInfo { total_pages: Some(2), ..NOTHING };
         let mut pages = Pages::new(true);
         assert_eq!(pages.add(page(0..2), only_pages), Step::Next(2));
         assert_eq!(pages.add(page(2..3), only_pages), Step::Done);
@@ -159,16 +134,7 @@ mod tests {
     #[test]
     fn a_count_that_ignores_the_filter_ends_no_list_early_and_holds_none_up() {
         let mut pages = Pages::new(true);
-        assert_eq!(
-            pages.add(
-                page(0..3),
-                ResultInfo {
-                    total_pages: Some(1),
-                    ..info(1000, 5000)
-                }
-            ),
-            Step::Done
-        );
+        assert_eq!(pages.add(page(0..3), ResultInfo { total_pages: Some(1), ..info(1000, 5000) }), Step::Done);
 
         let mut pages = Pages::new(true);
         assert_eq!(pages.add(page(0..3), info(1000, 5000)), Step::Next(2));
@@ -179,19 +145,11 @@ mod tests {
     fn a_list_that_changes_is_read_again() {
         let mut pages = Pages::new(true);
         assert_eq!(pages.add(page(0..100), info(100, 350)), Step::Next(2));
-        assert_eq!(
-            pages.add(page(100..200), info(100, 349)),
-            Step::Changed,
-            "the count differs"
-        );
+        assert_eq!(pages.add(page(100..200), info(100, 349)), Step::Changed, "the count differs");
 
         let mut pages = Pages::new(true);
         assert_eq!(pages.add(page(0..100), info(100, 350)), Step::Next(2));
-        assert_eq!(
-            pages.add(page(99..199), info(100, 350)),
-            Step::Changed,
-            "one is on two pages, one maybe on none"
-        );
+        assert_eq!(pages.add(page(99..199), info(100, 350)), Step::Changed, "one is on two pages, one maybe on none");
 
         let mut pages = Pages::new(false);
         assert_eq!(pages.add(page(0..50), info(50, 60)), Step::Next(2));

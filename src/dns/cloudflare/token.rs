@@ -118,18 +118,11 @@ mod tests {
 
     #[test]
     fn the_fingerprint_tells_tokens_apart_and_shows_nothing() {
-        let (one, same, other) = (
-            ApiToken::parse(b"one"),
-            ApiToken::parse(b"one\n"),
-            ApiToken::parse(b"two"),
-        );
+        let (one, same, other) = (ApiToken::parse(b"one"), ApiToken::parse(b"one\n"), ApiToken::parse(b"two"));
         let (one, same, other) = (one.unwrap(), same.unwrap(), other.unwrap());
         assert_eq!(one.fingerprint(), same.fingerprint());
         assert_ne!(one.fingerprint(), other.fingerprint());
-        assert_eq!(
-            format!("{:?} {:?}", one, one.fingerprint()),
-            "ApiToken([redacted]) Fingerprint([redacted])"
-        );
+        assert_eq!(format!("{:?} {:?}", one, one.fingerprint()), "ApiToken([redacted]) Fingerprint([redacted])");
         assert_eq!(format!("{:?}", one.authorization().unwrap()), "Sensitive");
     }
 }

@@ -82,10 +82,7 @@ fn flatten(entries: &[ErrorEntry], faults: &mut Vec<Fault>) {
         if faults.len() >= MAX_FAULTS {
             return;
         }
-        faults.push(Fault {
-            code: entry.code,
-            message: entry.message.clone(),
-        });
+        faults.push(Fault { code: entry.code, message: entry.message.clone() });
         flatten(&entry.error_chain, faults);
     }
 }
@@ -183,10 +180,7 @@ impl WireRecord {
             "CNAME" => Some(RecordData::Cname(DnsName::new(content?))),
             "MX" => {
                 let priority = self.priority.or(self.data.priority)?;
-                Some(RecordData::Mx {
-                    priority,
-                    host: DnsName::new(content?),
-                })
+                Some(RecordData::Mx { priority, host: DnsName::new(content?) })
             }
             "TXT" => Some(RecordData::Txt(txt::from_content(content?))),
             _ => None,
@@ -286,11 +280,7 @@ impl<'a> WireChange<'a> {
 }
 
 fn present(id: &str) -> Result<&str, &'static str> {
-    if id.is_empty() {
-        Err("a change has no record id")
-    } else {
-        Ok(id)
-    }
+    if id.is_empty() { Err("a change has no record id") } else { Ok(id) }
 }
 
 /// The answer to a batch: lists of records by what was done to them, `null` or missing where nothing was.
@@ -314,9 +304,7 @@ mod tests {
     use super::*;
 
     fn record(json: &str) -> Result<ZoneRecord, Malformed> {
-        serde_json::from_str::<WireRecord>(json)
-            .map_err(|_| Malformed)?
-            .try_into()
+        serde_json::from_str::<WireRecord>(json).map_err(|_| Malformed)?.try_into()
     }
 
     #[test]
@@ -324,15 +312,8 @@ mod tests {
         let data = |json: &str| record(json).unwrap().data.unwrap();
         let cname = data(r#"{"id":"1","name":"A.Example.com","type":"cname","content":"B.Example.com."}"#);
         assert_eq!(cname, RecordData::Cname(DnsName::new("b.example.com")));
-        let mx = RecordData::Mx {
-            priority: 10,
-            host: DnsName::new("mx.example.com"),
-        };
-        for priority in [
-            r#""priority":10"#,
-            r#""data":{"priority":10}"#,
-            r#""priority":null,"data":{"priority":10}"#,
-        ] {
+        let mx = RecordData::Mx { priority: 10, host: DnsName::new("mx.example.com") };
+        for priority in [r#""priority":10"#, r#""data":{"priority":10}"#, r#""priority":null,"data":{"priority":10}"#] {
             let json = format!(r#"{{"id":"1","name":"a","type":"MX","content":"mx.example.com",{priority}}}"#);
             assert_eq!(data(&json), mx);
         }
@@ -347,18 +328,8 @@ mod tests {
         let caa = record(caa).unwrap();
         assert_eq!((caa.record_type.as_str(), caa.data, caa.ttl), ("CAA", None, 0));
         assert_eq!(caa.content, "0 issue \"ca.example\"");
-        assert_eq!(
-            record(r#"{"id":"1","name":"a","type":"MX","content":"b"}"#)
-                .unwrap()
-                .data,
-            None
-        );
-        assert_eq!(
-            record(r#"{"id":"1","name":"a","type":"HTTPS","data":{"value":1}}"#)
-                .unwrap()
-                .content,
-            ""
-        );
+        assert_eq!(record(r#"{"id":"1","name":"a","type":"MX","content":"b"}"#).unwrap().data, None);
+        assert_eq!(record(r#"{"id":"1","name":"a","type":"HTTPS","data":{"value":1}}"#).unwrap().content, "");
     }
 
     #[test]
@@ -383,19 +354,10 @@ mod tests {
         let codes: Vec<u32> = envelope(json).faults().iter().map(|fault| fault.code).collect();
         assert_eq!(codes, [1004, 9300, 0, 0, 0]);
         for errors in ["null", "\"no\"", "{}", "[1]"] {
-            assert!(
-                envelope(&format!(r#"{{"success":false,"errors":{errors}}}"#))
-                    .faults()
-                    .is_empty()
-            );
+            assert!(envelope(&format!(r#"{{"success":false,"errors":{errors}}}"#)).faults().is_empty());
         }
         let many = vec![r#"{"code":1}"#; 1000].join(",");
-        assert_eq!(
-            envelope(&format!(r#"{{"success":false,"errors":[{many}]}}"#))
-                .faults()
-                .len(),
-            MAX_FAULTS
-        );
+        assert_eq!(envelope(&format!(r#"{{"success":false,"errors":[{many}]}}"#)).faults().len(), MAX_FAULTS);
     }
 
     #[test]
@@ -411,9 +373,6 @@ mod tests {
         assert!(!ok(Change::Create(record(&"a".repeat(101)))));
         assert!(!ok(Change::Create(record("a\nb"))));
         assert!(!ok(Change::Delete { id: String::new() }));
-        assert!(!ok(Change::Update {
-            id: String::new(),
-            record: record("")
-        }));
+        assert!(!ok(Change::Update { id: String::new(), record: record("") }));
     }
 }

@@ -44,18 +44,13 @@ pub fn pick_zone<'a>(zones: &'a [Zone], domain: &DnsName) -> ZonePick<'a> {
         }
         return ZonePick::Ambiguous([vec![best], rivals].concat());
     }
-    matching
-        .first()
-        .map_or(ZonePick::None, |zone| ZonePick::NotActive(zone))
+    matching.first().map_or(ZonePick::None, |zone| ZonePick::NotActive(zone))
 }
 
 /// False for a zone that is on its way to active, or is active and of the wrong type: of several equally specific ones
 /// it is the one worth telling about.
 fn hopeless(status: &ZoneStatus) -> bool {
-    !matches!(
-        status,
-        ZoneStatus::Active | ZoneStatus::Pending | ZoneStatus::Initializing
-    )
+    !matches!(status, ZoneStatus::Active | ZoneStatus::Pending | ZoneStatus::Initializing)
 }
 
 #[cfg(test)]
@@ -83,21 +78,13 @@ mod tests {
     fn pick<'a>(zones: &'a [Zone], domain: &str) -> ZonePick<'a> {
         let forward = pick_zone(zones, &DnsName::new(domain));
         let backward: Vec<Zone> = zones.iter().rev().cloned().collect();
-        assert_eq!(
-            pick_zone(&backward, &DnsName::new(domain)),
-            forward,
-            "the order of the list must not matter"
-        );
+        assert_eq!(pick_zone(&backward, &DnsName::new(domain)), forward, "the order of the list must not matter");
         forward
     }
 
     #[test]
     fn the_most_specific_active_zone_wins() {
-        let zones = [
-            active('1', "example.com"),
-            active('2', "mail.example.com"),
-            active('3', "example.org"),
-        ];
+        let zones = [active('1', "example.com"), active('2', "mail.example.com"), active('3', "example.org")];
         assert_eq!(pick(&zones, "mail.example.com"), ZonePick::Found(&zones[1]));
         assert_eq!(pick(&zones, "a.mail.example.com"), ZonePick::Found(&zones[1]));
         assert_eq!(pick(&zones, "news.example.com"), ZonePick::Found(&zones[0]));
@@ -119,11 +106,7 @@ mod tests {
 
     #[test]
     fn an_inactive_zone_alone_is_told() {
-        for status in [
-            ZoneStatus::Pending,
-            ZoneStatus::Moved,
-            ZoneStatus::Other("new".to_owned()),
-        ] {
+        for status in [ZoneStatus::Pending, ZoneStatus::Moved, ZoneStatus::Other("new".to_owned())] {
             let zones = [zone('1', "example.com", status)];
             assert_eq!(pick(&zones, "mail.example.com"), ZonePick::NotActive(&zones[0]));
         }
@@ -131,10 +114,7 @@ mod tests {
 
     #[test]
     fn an_inactive_zone_never_shadows_an_active_one() {
-        let zones = [
-            active('1', "example.com"),
-            zone('2', "mail.example.com", ZoneStatus::Pending),
-        ];
+        let zones = [active('1', "example.com"), zone('2', "mail.example.com", ZoneStatus::Pending)];
         assert_eq!(pick(&zones, "mail.example.com"), ZonePick::Found(&zones[0]));
         let zones = [zone('1', "example.com", ZoneStatus::Moved), active('2', "example.com")];
         assert_eq!(pick(&zones, "mail.example.com"), ZonePick::Found(&zones[1]));
@@ -152,25 +132,10 @@ mod tests {
 
     #[test]
     fn two_active_zones_of_one_name_are_ambiguous() {
-        let zones = [
-            active('1', "example.com"),
-            active('2', "example.com"),
-            active('3', "com"),
-        ];
-        assert_eq!(
-            pick(&zones, "mail.example.com"),
-            ZonePick::Ambiguous(vec![&zones[0], &zones[1]])
-        );
-        let zones = [
-            active('1', "example.com"),
-            active('2', "example.com"),
-            active('3', "mail.example.com"),
-        ];
-        assert_eq!(
-            pick(&zones, "mail.example.com"),
-            ZonePick::Found(&zones[2]),
-            "only the most specific name counts"
-        );
+        let zones = [active('1', "example.com"), active('2', "example.com"), active('3', "com")];
+        assert_eq!(pick(&zones, "mail.example.com"), ZonePick::Ambiguous(vec![&zones[0], &zones[1]]));
+        let zones = [active('1', "example.com"), active('2', "example.com"), active('3', "mail.example.com")];
+        assert_eq!(pick(&zones, "mail.example.com"), ZonePick::Found(&zones[2]), "only the most specific name counts");
     }
 
     #[test]
@@ -181,34 +146,18 @@ mod tests {
 
     #[test]
     fn a_paused_zone_is_served() {
-        let zones = [Zone {
-            paused: true,
-            ..active('1', "example.com")
-        }];
+        let zones = [Zone { paused: true, ..active('1', "example.com") }];
         assert_eq!(pick(&zones, "example.com"), ZonePick::Found(&zones[0]));
     }
 
     #[test]
     fn a_zone_that_is_answered_elsewhere_is_not_picked() {
         for zone_type in [ZoneType::Partial, ZoneType::Secondary, ZoneType::Internal] {
-            let zones = [
-                active('1', "example.com"),
-                Zone {
-                    zone_type,
-                    ..active('2', "mail.example.com")
-                },
-            ];
+            let zones = [active('1', "example.com"), Zone { zone_type, ..active('2', "mail.example.com") }];
             assert_eq!(pick(&zones, "mail.example.com"), ZonePick::Found(&zones[0]));
             assert_eq!(pick(&zones[1..], "mail.example.com"), ZonePick::NotActive(&zones[1]));
         }
-        let zones = [Zone {
-            zone_type: ZoneType::Other(String::new()),
-            ..active('1', "example.com")
-        }];
-        assert_eq!(
-            pick(&zones, "example.com"),
-            ZonePick::Found(&zones[0]),
-            "an unknown type is given the benefit"
-        );
+        let zones = [Zone { zone_type: ZoneType::Other(String::new()), ..active('1', "example.com") }];
+        assert_eq!(pick(&zones, "example.com"), ZonePick::Found(&zones[0]), "an unknown type is given the benefit");
     }
 }

@@ -52,9 +52,7 @@ pub fn is_public(address: IpAddr) -> bool {
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let bits = address.to_bits();
-    !PRIVATE_V4
-        .iter()
-        .any(|(network, length)| (bits ^ network.to_bits()) >> (32 - length) == 0)
+    !PRIVATE_V4.iter().any(|(network, length)| (bits ^ network.to_bits()) >> (32 - length) == 0)
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
@@ -63,9 +61,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
     let bits = address.to_bits();
     bits >> 125 == 0b001
-        && !PRIVATE_V6
-            .iter()
-            .any(|(network, length)| (bits ^ network.to_bits()) >> (128 - length) == 0)
+        && !PRIVATE_V6.iter().any(|(network, length)| (bits ^ network.to_bits()) >> (128 - length) == 0)
 }
 
 #[cfg(test)]

@@ -68,11 +68,7 @@ impl Resolver {
             }
         }
         let error = LookupError::new(LookupErrorKind::TooManyReferrals);
-        Ok(Seen::unknown(
-            Source::Authoritative,
-            error,
-            servers.len().min(MAX_ASKED),
-        ))
+        Ok(Seen::unknown(Source::Authoritative, error, servers.len().min(MAX_ASKED)))
     }
 
     /// Asks up to four of `servers` at once and compares their answers.
@@ -85,25 +81,17 @@ impl Resolver {
         // Each report keeps the deadline itself, and knows more about what happened until then than "too late".
         let mut patience = deadline + STRAGGLERS;
         let mut missing: Vec<Name> = targets.iter().map(|server| server.name.clone()).collect();
-        let mut running: FuturesUnordered<_> = targets
-            .iter()
-            .map(|server| self.report(server, question, zone, deadline))
-            .collect();
+        let mut running: FuturesUnordered<_> =
+            targets.iter().map(|server| self.report(server, question, zone, deadline)).collect();
         let mut reports = Vec::new();
         while let Ok(Some(report)) = timeout_at(patience, running.next()).await {
-            if matches!(
-                report.answer,
-                FromAuthority::Definite { .. } | FromAuthority::Referral { .. }
-            ) {
+            if matches!(report.answer, FromAuthority::Definite { .. } | FromAuthority::Referral { .. }) {
                 patience = patience.min(started + STRAGGLERS);
             }
             missing.retain(|name| *name != report.server);
             reports.push(report);
         }
-        let silent = |server| Reported {
-            server,
-            answer: FromAuthority::Failed(LookupErrorKind::TimedOut),
-        };
+        let silent = |server| Reported { server, answer: FromAuthority::Failed(LookupErrorKind::TimedOut) };
         reports.extend(missing.into_iter().map(silent));
         // By name, so that the same state of affairs reads the same each time.
         reports.sort_by(|one, other| one.server.cmp(&other.server));
@@ -118,15 +106,9 @@ impl Resolver {
         };
         let targets = servers.iter().map(|server| {
             let addresses = server.addresses.iter().copied().filter(&mut may_ask).collect();
-            Server {
-                name: server.name.clone(),
-                addresses,
-            }
+            Server { name: server.name.clone(), addresses }
         });
-        targets
-            .filter(|server| !server.addresses.is_empty())
-            .take(MAX_ASKED)
-            .collect()
+        targets.filter(|server| !server.addresses.is_empty()).take(MAX_ASKED).collect()
     }
 
     async fn report(&self, server: &Server, question: &Question, zone: &Name, deadline: Instant) -> Reported {
@@ -142,10 +124,7 @@ impl Resolver {
                 break;
             }
         }
-        Reported {
-            server: server.name.clone(),
-            answer,
-        }
+        Reported { server: server.name.clone(), answer }
     }
 }
 
@@ -182,16 +161,7 @@ fn judge(reports: Vec<Reported>) -> Polled {
     let answering = verdicts.len() + referrals.len();
     let (outcome, agreeing) = agree(verdicts, answering);
     let negative_ttl = if outcome.is_ok() { ttl } else { None };
-    Polled::Settled {
-        seen: Seen {
-            source: Source::Authoritative,
-            outcome,
-            negative_ttl,
-            asked,
-            agreeing,
-        },
-        stale,
-    }
+    Polled::Settled { seen: Seen { source: Source::Authoritative, outcome, negative_ttl, asked, agreeing }, stale }
 }
 
 /// The verdict that all share, or the disagreement; and how many share the most frequent one.
@@ -208,10 +178,7 @@ fn agree(mut verdicts: Vec<Verdict>, answering: usize) -> (Result<Verdict, Looku
     let agreeing = most.as_ref().map_or(0, sharing);
     match most {
         Some(verdict) if agreeing == answering => (Ok(verdict), agreeing),
-        _ => (
-            Err(LookupError::new(LookupErrorKind::Disagreement { agreeing, answering })),
-            agreeing,
-        ),
+        _ => (Err(LookupError::new(LookupErrorKind::Disagreement { agreeing, answering })), agreeing),
     }
 }
 
@@ -219,17 +186,10 @@ fn agree(mut verdicts: Vec<Verdict>, answering: usize) -> (Result<Verdict, Looku
 /// reach or have no authority, resolvers may know more.
 fn failed(failures: Vec<LookupError>, asked: usize, stale: bool) -> Polled {
     use LookupErrorKind as Kind;
-    let out_of_reach = |failure: &&LookupError| {
-        matches!(
-            failure.kind(),
-            Kind::TimedOut | Kind::Unreachable | Kind::Busy | Kind::Lame
-        )
-    };
+    let out_of_reach =
+        |failure: &&LookupError| matches!(failure.kind(), Kind::TimedOut | Kind::Unreachable | Kind::Busy | Kind::Lame);
     if let Some(error) = failures.iter().find(|failure| !out_of_reach(failure)) {
-        return Polled::Settled {
-            seen: Seen::unknown(Source::Authoritative, error.clone(), asked),
-            stale,
-        };
+        return Polled::Settled { seen: Seen::unknown(Source::Authoritative, error.clone(), asked), stale };
     }
     let first = failures.into_iter().next();
     Polled::Unreached(first.unwrap_or_else(|| LookupError::new(LookupErrorKind::NoServer)))

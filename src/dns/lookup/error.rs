@@ -71,10 +71,7 @@ impl LookupError {
             Some((end, _)) => format!("{}…", server.get(..end).unwrap_or_default()),
             None => server,
         };
-        Self {
-            kind,
-            server: Some(server),
-        }
+        Self { kind, server: Some(server) }
     }
 
     /// What went wrong.
@@ -103,10 +100,7 @@ impl fmt::Display for LookupError {
             LookupErrorKind::Lame => write!(f, "no authority over the zone at {from}"),
             LookupErrorKind::NoProof => write!(f, "negative answer without SOA from {from}"),
             LookupErrorKind::Disagreement { agreeing, answering } => {
-                write!(
-                    f,
-                    "name servers disagree: {agreeing} of {answering} give the same answer"
-                )
+                write!(f, "name servers disagree: {agreeing} of {answering} give the same answer")
             }
             LookupErrorKind::NotRecursive => write!(f, "no recursion at {from}"),
             LookupErrorKind::Http(status) => write!(f, "HTTP status {status} from {from}"),
@@ -166,27 +160,15 @@ mod tests {
     #[test]
     fn reads_as_one_phrase() {
         for (error, text) in [
-            (
-                LookupError::new(LookupErrorKind::TimedOut),
-                "name servers did not answer in time",
-            ),
+            (LookupError::new(LookupErrorKind::TimedOut), "name servers did not answer in time"),
             (
                 LookupError::of_server(LookupErrorKind::TimedOut, "ns1.example.com"),
                 "ns1.example.com did not answer in time",
             ),
+            (LookupError::of_server(LookupErrorKind::Rcode(2), "ns1.example.com"), "SERVFAIL from ns1.example.com"),
+            (LookupError::of_server(LookupErrorKind::Rcode(4095), "10.0.0.1"), "RCODE 4095 from 10.0.0.1"),
             (
-                LookupError::of_server(LookupErrorKind::Rcode(2), "ns1.example.com"),
-                "SERVFAIL from ns1.example.com",
-            ),
-            (
-                LookupError::of_server(LookupErrorKind::Rcode(4095), "10.0.0.1"),
-                "RCODE 4095 from 10.0.0.1",
-            ),
-            (
-                LookupError::new(LookupErrorKind::Disagreement {
-                    agreeing: 2,
-                    answering: 3,
-                }),
+                LookupError::new(LookupErrorKind::Disagreement { agreeing: 2, answering: 3 }),
                 "name servers disagree: 2 of 3 give the same answer",
             ),
         ] {

@@ -144,11 +144,8 @@ pub(super) fn from_resolver(
     if !data.is_empty() {
         return Ok((Verdict::Data(data), None));
     }
-    let verdict = if reply.metadata.response_code == ResponseCode::NXDomain {
-        Verdict::NxDomain
-    } else {
-        Verdict::NoData
-    };
+    let verdict =
+        if reply.metadata.response_code == ResponseCode::NXDomain { Verdict::NxDomain } else { Verdict::NoData };
     Ok((verdict, negative_ttl(reply, question)))
 }
 
@@ -162,14 +159,8 @@ pub(super) fn usable(reply: &Message) -> Result<(), LookupErrorKind> {
         return Err(LookupErrorKind::Malformed);
     }
     // A referral looks like NODATA to whoever reads the answer section alone.
-    let refers = reply
-        .authorities
-        .iter()
-        .any(|record| matches!(record.data, RData::NS(_)));
-    let proves = reply
-        .authorities
-        .iter()
-        .any(|record| matches!(record.data, RData::SOA(_)));
+    let refers = reply.authorities.iter().any(|record| matches!(record.data, RData::NS(_)));
+    let proves = reply.authorities.iter().any(|record| matches!(record.data, RData::SOA(_)));
     if reply.answers.is_empty() && refers && !proves && !meta.recursion_available {
         return Err(LookupErrorKind::NotRecursive);
     }
@@ -193,11 +184,7 @@ pub(super) fn from_authority(reply: &Message, question: &Question, zone: &Name) 
     let data = data_at(reply, question);
     if !data.is_empty() {
         // Whatever the code: with a CNAME at the name, it speaks of the end of the chain.
-        return if meta.authoritative {
-            definite(Verdict::Data(data), None)
-        } else {
-            lame()
-        };
+        return if meta.authoritative { definite(Verdict::Data(data), None) } else { lame() };
     }
     if let Some((apex, servers)) = referral(reply, question, zone) {
         return FromAuthority::Referral { apex, servers };
@@ -227,52 +214,24 @@ fn lame() -> FromAuthority {
 /// could be followed for ever.
 fn referral(reply: &Message, question: &Question, zone: &Name) -> Option<(Name, Vec<Server>)> {
     let leads_down = |apex: &Name| *apex != *zone && zone.zone_of(apex) && apex.zone_of(&question.name);
-    let proves = reply
-        .authorities
-        .iter()
-        .any(|record| matches!(record.data, RData::SOA(_)));
+    let proves = reply.authorities.iter().any(|record| matches!(record.data, RData::SOA(_)));
     if proves || reply.metadata.response_code != ResponseCode::NoError {
         return None;
     }
     let is_delegation = |record: &&Record| matches!(record.data, RData::NS(_)) && leads_down(&record.name);
-    let apex = reply
-        .authorities
-        .iter()
-        .filter(is_delegation)
-        .map(|record| &record.name)
-        .min()?
-        .clone();
+    let apex = reply.authorities.iter().filter(is_delegation).map(|record| &record.name).min()?.clone();
     // Glue counts only for names of the zone itself: for others this server has no say.
     let glue = |name: &Name| {
-        if zone.zone_of(name) {
-            addresses_along_chain(&reply.additionals, name)
-        } else {
-            Vec::new()
-        }
+        if zone.zone_of(name) { addresses_along_chain(&reply.additionals, name) } else { Vec::new() }
     };
     let servers = name_servers(&reply.authorities, &apex);
-    Some((
-        apex,
-        servers
-            .into_iter()
-            .map(|name| Server {
-                addresses: glue(&name),
-                name,
-            })
-            .collect(),
-    ))
+    Some((apex, servers.into_iter().map(|name| Server { addresses: glue(&name), name }).collect()))
 }
 
 /// The name servers of `apex` among `records`, in order of their names.
 pub(super) fn name_servers(records: &[Record], apex: &Name) -> Vec<Name> {
     let mut servers: Vec<Name> = at(records, apex)
-        .filter_map(|record| {
-            if let RData::NS(ns) = &record.data {
-                Some(ns.0.to_lowercase())
-            } else {
-                None
-            }
-        })
+        .filter_map(|record| if let RData::NS(ns) = &record.data { Some(ns.0.to_lowercase()) } else { None })
         .collect();
     servers.sort();
     servers.dedup();
@@ -285,13 +244,7 @@ pub(super) fn soa<'a>(records: &'a [Record], name: &Name) -> Option<(&'a Record,
     records
         .iter()
         .filter(|record| record.dns_class == DNSClass::IN && record.name.zone_of(name))
-        .find_map(|record| {
-            if let RData::SOA(soa) = &record.data {
-                Some((record, soa))
-            } else {
-                None
-            }
-        })
+        .find_map(|record| if let RData::SOA(soa) = &record.data { Some((record, soa)) } else { None })
 }
 
 /// True if an alias sits at `name`.
@@ -326,9 +279,7 @@ pub(super) fn addresses_along_chain(records: &[Record], name: &Name) -> Vec<IpAd
 /// is what resolvers follow.
 fn data_at(reply: &Message, question: &Question) -> Vec<Datum> {
     let of_type = |wanted: WireType| {
-        at(&reply.answers, &question.name)
-            .filter(move |record| record.record_type() == wanted)
-            .filter_map(datum)
+        at(&reply.answers, &question.name).filter(move |record| record.record_type() == wanted).filter_map(datum)
     };
     let mut data: Vec<Datum> = of_type(WireType::CNAME).collect();
     if data.is_empty() {
@@ -341,18 +292,13 @@ fn data_at(reply: &Message, question: &Question) -> Vec<Datum> {
 }
 
 fn at<'a>(records: &'a [Record], owner: &Name) -> impl Iterator<Item = &'a Record> {
-    records
-        .iter()
-        .filter(move |record| record.dns_class == DNSClass::IN && record.name == *owner)
+    records.iter().filter(move |record| record.dns_class == DNSClass::IN && record.name == *owner)
 }
 
 fn datum(record: &Record) -> Option<Datum> {
     match &record.data {
         RData::CNAME(target) => Some(Datum::Record(RecordData::Cname(canonical(&target.0)))),
-        RData::MX(mx) => Some(Datum::Record(RecordData::Mx {
-            priority: mx.preference,
-            host: canonical(&mx.exchange),
-        })),
+        RData::MX(mx) => Some(Datum::Record(RecordData::Mx { priority: mx.preference, host: canonical(&mx.exchange) })),
         RData::TXT(txt) => Some(Datum::Record(RecordData::Txt(text(txt)))),
         _ => address(record).map(Datum::Address),
     }

@@ -113,13 +113,7 @@ struct Seen {
 
 impl Seen {
     fn unknown(source: Source, error: LookupError, asked: usize) -> Self {
-        Self {
-            source,
-            outcome: Err(error),
-            negative_ttl: None,
-            asked,
-            agreeing: 0,
-        }
+        Self { source, outcome: Err(error), negative_ttl: None, asked, agreeing: 0 }
     }
 
     fn publish(self) -> Lookup {
@@ -158,12 +152,7 @@ impl Resolver {
             settings.resolvers.clone()
         };
         let transport = Transport::new(&resolvers)?;
-        Ok(Self {
-            settings,
-            resolvers,
-            transport,
-            cuts: Cuts::default(),
-        })
+        Ok(Self { settings, resolvers, transport, cuts: Cuts::default() })
     }
 
     /// What the world sees at `name`: by the name servers of its zone or by resolvers, as the mode says.
@@ -192,10 +181,7 @@ impl Resolver {
             Ok(name) => name,
             Err(error) => return Addresses::Unknown(error),
         };
-        let (v4, v6) = (
-            Question::new(name.clone(), WireType::A),
-            Question::new(name, WireType::AAAA),
-        );
+        let (v4, v6) = (Question::new(name.clone(), WireType::A), Question::new(name, WireType::AAAA));
         let (v4, v6) = tokio::join!(self.look(&v4), self.look(&v6));
         join_addresses(v4.outcome, v6.outcome)
     }
@@ -206,9 +192,7 @@ impl Resolver {
             Err(error) => return Seen::unknown(Source::Recursive, error, 0).publish(),
         };
         let deadline = Instant::now() + self.settings.timeout;
-        self.look_recursive(&Question::new(name, wire_type(record_type)), asking, deadline)
-            .await
-            .publish()
+        self.look_recursive(&Question::new(name, wire_type(record_type)), asking, deadline).await.publish()
     }
 
     async fn look(&self, question: &Question) -> Seen {
@@ -223,8 +207,7 @@ impl Resolver {
                 return seen;
             }
         }
-        self.look_recursive(question, Asking::Resolver, started + self.settings.timeout)
-            .await
+        self.look_recursive(question, Asking::Resolver, started + self.settings.timeout).await
     }
 
     fn check_enabled(&self) -> Result<(), LookupError> {

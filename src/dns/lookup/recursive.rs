@@ -30,13 +30,9 @@ impl Resolver {
             Err(error) => Err(error),
         };
         match outcome {
-            Ok((verdict, negative_ttl, asked)) => Seen {
-                source: Source::Recursive,
-                outcome: Ok(verdict),
-                negative_ttl,
-                asked,
-                agreeing: 1,
-            },
+            Ok((verdict, negative_ttl, asked)) => {
+                Seen { source: Source::Recursive, outcome: Ok(verdict), negative_ttl, asked, agreeing: 1 }
+            }
             Err(error) => Seen::unknown(Source::Recursive, error, self.resolvers.len()),
         }
     }
@@ -76,8 +72,6 @@ impl Resolver {
         deadline: Instant,
     ) -> Result<Message, LookupError> {
         let reply = self.transport.ask_resolver(resolver, question, asking, deadline).await;
-        reply
-            .and_then(|reply| usable(&reply).map(|()| reply))
-            .map_err(|kind| LookupError::of_server(kind, resolver))
+        reply.and_then(|reply| usable(&reply).map(|()| reply)).map_err(|kind| LookupError::of_server(kind, resolver))
     }
 }

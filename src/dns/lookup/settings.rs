@@ -70,9 +70,7 @@ pub enum SettingsError {
 pub(super) fn system_resolvers() -> Result<Vec<ResolverAddress>, SettingsError> {
     let (config, _) = read_system_conf().map_err(|error| SettingsError::NoResolvers(error.to_string()))?;
     let servers = config.name_servers().iter();
-    Ok(servers
-        .map(|server| ResolverAddress::Socket(SocketAddr::new(server.ip, DNS_PORT)))
-        .collect())
+    Ok(servers.map(|server| ResolverAddress::Socket(SocketAddr::new(server.ip, DNS_PORT))).collect())
 }
 
 /// Where a resolver is.
@@ -158,10 +156,7 @@ fn doh(text: &str) -> Result<ResolverAddress, ResolverAddressError> {
 
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
-    let host = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(host);
+    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
@@ -182,26 +177,14 @@ mod tests {
             ("[::1]", "[::1]:53"),
             ("[::1]:5353", "[::1]:5353"),
         ] {
-            assert_eq!(
-                parse(text),
-                Ok(ResolverAddress::Socket(wanted.parse().unwrap())),
-                "{text}"
-            );
+            assert_eq!(parse(text), Ok(ResolverAddress::Socket(wanted.parse().unwrap())), "{text}");
         }
     }
 
     #[test]
     fn reads_urls() {
-        for text in [
-            "https://dns.google/dns-query",
-            "http://127.0.0.1:8053/dns-query",
-            "http://[::1]:8053/",
-        ] {
-            assert_eq!(
-                parse(text),
-                Ok(ResolverAddress::Doh(Url::parse(text).unwrap())),
-                "{text}"
-            );
+        for text in ["https://dns.google/dns-query", "http://127.0.0.1:8053/dns-query", "http://[::1]:8053/"] {
+            assert_eq!(parse(text), Ok(ResolverAddress::Doh(Url::parse(text).unwrap())), "{text}");
         }
     }
 
@@ -218,18 +201,9 @@ mod tests {
             ("1.1.1.1:0", E::NoPort("1.1.1.1:0".into())),
             ("tls://1.1.1.1", E::NotHttps("tls://1.1.1.1".into())),
             ("https://u:p@dns.google/", E::Credentials),
-            (
-                "http://dns.google/dns-query",
-                E::PlainHttp("http://dns.google/dns-query".into()),
-            ),
-            (
-                "http://localhost.example.com/",
-                E::PlainHttp("http://localhost.example.com/".into()),
-            ),
-            (
-                "http://127.0.0.1.example.com/",
-                E::PlainHttp("http://127.0.0.1.example.com/".into()),
-            ),
+            ("http://dns.google/dns-query", E::PlainHttp("http://dns.google/dns-query".into())),
+            ("http://localhost.example.com/", E::PlainHttp("http://localhost.example.com/".into())),
+            ("http://127.0.0.1.example.com/", E::PlainHttp("http://127.0.0.1.example.com/".into())),
         ] {
             assert_eq!(parse(text), Err(wanted), "{text}");
         }

@@ -47,21 +47,14 @@ enum Datagram {
 impl Transport {
     /// A transport; with an HTTPS client only if there is a DoH resolver.
     pub(super) fn new(resolvers: &[ResolverAddress]) -> Result<Self, SettingsError> {
-        let https = if resolvers
-            .iter()
-            .any(|resolver| matches!(resolver, ResolverAddress::Doh(_)))
-        {
+        let https = if resolvers.iter().any(|resolver| matches!(resolver, ResolverAddress::Doh(_))) {
             // A redirect could lead anywhere, plain http included.
             let builder = reqwest::Client::builder().redirect(redirect::Policy::none());
             Some(builder.build().map_err(SettingsError::Https)?)
         } else {
             None
         };
-        Ok(Self {
-            authorities: Semaphore::new(AUTHORITY_SOCKETS),
-            resolvers: Semaphore::new(RESOLVER_SOCKETS),
-            https,
-        })
+        Ok(Self { authorities: Semaphore::new(AUTHORITY_SOCKETS), resolvers: Semaphore::new(RESOLVER_SOCKETS), https })
     }
 
     /// Asks a name server. The answer fits the question; its code may be anything.
@@ -88,9 +81,7 @@ impl Transport {
             (ResolverAddress::Socket(address), _) => plain(*address, question, asking, deadline).await,
             (ResolverAddress::Doh(url), Some(client)) => {
                 let asked = doh(client, url, question, asking);
-                timeout_at(deadline, asked)
-                    .await
-                    .unwrap_or(Err(LookupErrorKind::TimedOut))
+                timeout_at(deadline, asked).await.unwrap_or(Err(LookupErrorKind::TimedOut))
             }
             (ResolverAddress::Doh(_), None) => Err(LookupErrorKind::NoResolver),
         }
@@ -122,19 +113,14 @@ async fn plain(
         Datagram::Answer(reply) => Ok(*reply),
         Datagram::Truncated => {
             let answer = tcp(server, question, asking, edns);
-            timeout_at(deadline, answer)
-                .await
-                .unwrap_or(Err(LookupErrorKind::TimedOut))
+            timeout_at(deadline, answer).await.unwrap_or(Err(LookupErrorKind::TimedOut))
         }
     }
 }
 
 /// RFC 6891: servers without EDNS say FORMERR or NOTIMP, and show none of their own.
 fn refuses_edns(reply: &Message) -> bool {
-    matches!(
-        reply.metadata.response_code,
-        ResponseCode::FormErr | ResponseCode::NotImp
-    ) && reply.edns.is_none()
+    matches!(reply.metadata.response_code, ResponseCode::FormErr | ResponseCode::NotImp) && reply.edns.is_none()
 }
 
 async fn udp(
@@ -167,19 +153,12 @@ async fn udp(
             Err(_) => break,
         }
     }
-    Err(if noise > 0 {
-        LookupErrorKind::Malformed
-    } else {
-        LookupErrorKind::TimedOut
-    })
+    Err(if noise > 0 { LookupErrorKind::Malformed } else { LookupErrorKind::TimedOut })
 }
 
 async fn connect(server: SocketAddr) -> std::io::Result<UdpSocket> {
-    let any: SocketAddr = if server.is_ipv4() {
-        (Ipv4Addr::UNSPECIFIED, 0).into()
-    } else {
-        (Ipv6Addr::UNSPECIFIED, 0).into()
-    };
+    let any: SocketAddr =
+        if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
     let socket = UdpSocket::bind(any).await?;
     socket.connect(server).await?;
     Ok(socket)
@@ -208,9 +187,7 @@ fn is_truncated(bytes: &[u8], id: u16) -> bool {
 async fn tcp(server: SocketAddr, question: &Question, asking: Asking, edns: bool) -> Result<Message, LookupErrorKind> {
     let id = rand::random();
     let request = question.encode(id, asking, edns)?;
-    let bytes = exchange(server, &request)
-        .await
-        .map_err(|_| LookupErrorKind::Unreachable)?;
+    let bytes = exchange(server, &request).await.map_err(|_| LookupErrorKind::Unreachable)?;
     fitting(&bytes, id, question)
 }
 
@@ -226,10 +203,7 @@ async fn exchange(server: SocketAddr, request: &[u8]) -> std::io::Result<Vec<u8>
 }
 
 fn fitting(bytes: &[u8], id: u16, question: &Question) -> Result<Message, LookupErrorKind> {
-    Message::from_vec(bytes)
-        .ok()
-        .filter(|reply| question.is_answered_by(reply, id))
-        .ok_or(LookupErrorKind::Malformed)
+    Message::from_vec(bytes).ok().filter(|reply| question.is_answered_by(reply, id)).ok_or(LookupErrorKind::Malformed)
 }
 
 async fn doh(

@@ -77,10 +77,7 @@ pub(super) struct Cuts(Mutex<HashMap<Name, Arc<Cut>>>);
 
 impl Cuts {
     fn get(&self, name: &Name) -> Option<Arc<Cut>> {
-        self.lock()
-            .get(name)
-            .filter(|cut| cut.expires > Instant::now())
-            .cloned()
+        self.lock().get(name).filter(|cut| cut.expires > Instant::now()).cloned()
     }
 
     /// Remembers `cut` for `name`, unless there is no room: forgetting is always safe.
@@ -159,31 +156,12 @@ impl Resolver {
 
     async fn servers_of(&self, apex: Name, start: Start, deadline: Instant) -> Result<Cut, LookupError> {
         let question = Question::new(apex.clone(), WireType::NS);
-        let reply = self
-            .resolve(&question, Asking::ResolverUnvalidated, deadline)
-            .await?
-            .reply;
+        let reply = self.resolve(&question, Asking::ResolverUnvalidated, deadline).await?.reply;
         let names = name_servers(&reply.answers, &apex);
-        let ttl = reply
-            .answers
-            .iter()
-            .map(|record| record.ttl)
-            .fold(start.ttl, u32::min)
-            .min(MAX_AGE);
-        let servers = names
-            .into_iter()
-            .map(|name| Server {
-                name,
-                addresses: Vec::new(),
-            })
-            .collect();
+        let ttl = reply.answers.iter().map(|record| record.ttl).fold(start.ttl, u32::min).min(MAX_AGE);
+        let servers = names.into_iter().map(|name| Server { name, addresses: Vec::new() }).collect();
         let servers = self.with_addresses(servers, deadline).await?;
-        Ok(Cut {
-            apex,
-            servers,
-            start,
-            expires: Instant::now() + Duration::from_secs(u64::from(ttl)),
-        })
+        Ok(Cut { apex, servers, start, expires: Instant::now() + Duration::from_secs(u64::from(ttl)) })
     }
 
     /// Looks up the addresses of those servers that have none yet, and leaves out those that have none at all.
@@ -238,11 +216,7 @@ fn start_of_zone(reply: &Message, name: &Name) -> Option<(Name, Start)> {
         .or_else(|| soa(&reply.authorities, name))?;
     let apex = record.name.to_lowercase();
     (!apex.is_root()).then(|| {
-        let start = Start {
-            primary: canonical(&soa.mname),
-            serial: soa.serial,
-            ttl: record.ttl,
-        };
+        let start = Start { primary: canonical(&soa.mname), serial: soa.serial, ttl: record.ttl };
         (apex, start)
     })
 }

@@ -24,9 +24,7 @@ async fn status(address: SocketAddr, path: &str) -> String {
 
 async fn start(metrics: &str, health: &str) -> (Servers, Endpoints, CancellationToken) {
     let (endpoints, shutdown) = (Endpoints::default(), CancellationToken::new());
-    let servers = serve(metrics, health, endpoints.clone(), shutdown.clone())
-        .await
-        .unwrap();
+    let servers = serve(metrics, health, endpoints.clone(), shutdown.clone()).await.unwrap();
     (servers, endpoints, shutdown)
 }
 
@@ -38,23 +36,11 @@ async fn metrics_come_in_the_format_that_is_asked_for() {
     assert_eq!(servers.health, None);
     let (status_line, headers, body) = get_as(address, "/metrics", "application/openmetrics-text; version=1.0.0").await;
     assert_eq!(status_line, "HTTP/1.1 200 OK");
-    assert!(
-        headers.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
-        "{headers}"
-    );
-    assert!(
-        body.ends_with("# EOF\n") && body.contains("sendingdomain_leader 1\n"),
-        "{body}"
-    );
+    assert!(headers.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"), "{headers}");
+    assert!(body.ends_with("# EOF\n") && body.contains("sendingdomain_leader 1\n"), "{body}");
     let (_, headers, body) = get_as(address, "/metrics", "*/*").await;
-    assert!(
-        headers.contains("content-type: text/plain; version=0.0.4; charset=utf-8"),
-        "{headers}"
-    );
-    assert!(
-        !body.contains("# EOF") && body.contains("# TYPE sendingdomain_panics_total counter\n"),
-        "{body}"
-    );
+    assert!(headers.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{headers}");
+    assert!(!body.contains("# EOF") && body.contains("# TYPE sendingdomain_panics_total counter\n"), "{body}");
     assert_eq!(status(address, "/livez").await, "404");
 }
 
@@ -105,13 +91,8 @@ async fn a_shutdown_ends_in_time_whatever_a_client_does() {
 async fn an_address_that_is_taken_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let error = serve(&address, "0", Endpoints::default(), CancellationToken::new())
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = serve(&address, "0", Endpoints::default(), CancellationToken::new()).await.unwrap_err().to_string();
     assert!(error.contains(&address) && error.contains("metrics"), "{error}");
-    let servers = serve("", "0", Endpoints::default(), CancellationToken::new())
-        .await
-        .unwrap();
+    let servers = serve("", "0", Endpoints::default(), CancellationToken::new()).await.unwrap();
     assert_eq!((servers.metrics, servers.health), (None, None));
 }

@@ -93,10 +93,7 @@ async fn upstream() -> String {
         while let Ok((mut socket, _)) = listener.accept().await {
             let mut request = vec![0; 8192];
             let read = socket.read(&mut request).await.unwrap();
-            assert!(
-                String::from_utf8_lossy(&request[..read]).contains(TOKEN),
-                "the request carries no token"
-            );
+            assert!(String::from_utf8_lossy(&request[..read]).contains(TOKEN), "the request carries no token");
             let answer =
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
             socket.write_all(answer.as_bytes()).await.unwrap();
@@ -109,10 +106,7 @@ async fn upstream() -> String {
 #[test]
 fn a_token_that_is_sent_is_not_logged() {
     let text = written(Format::Json, "trace", || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
             let url = upstream().await;
@@ -121,13 +115,7 @@ fn a_token_that_is_sent_is_not_logged() {
             let client = kube::Client::try_from(config).unwrap();
             let request = axum::http::Request::get("/api").body(Vec::new()).unwrap();
             client.request::<serde_json::Value>(request).await.unwrap();
-            reqwest::Client::new()
-                .get(&url)
-                .bearer_auth(TOKEN)
-                .header("x-api-key", TOKEN)
-                .send()
-                .await
-                .unwrap();
+            reqwest::Client::new().get(&url).bearer_auth(TOKEN).header("x-api-key", TOKEN).send().await.unwrap();
             tracing::trace!("ours");
         });
     });
@@ -178,9 +166,7 @@ fn libraries_are_quiet_unless_the_level_says_otherwise() {
 
 #[test]
 fn a_level_that_cannot_be_read_is_an_error_that_names_it() {
-    let Err(error) = subscriber(Format::Json, "info,=[", false, io::sink) else {
-        panic!("accepted")
-    };
+    let Err(error) = subscriber(Format::Json, "info,=[", false, io::sink) else { panic!("accepted") };
     assert!(error.to_string().contains("info,=["), "{error}");
 }
 

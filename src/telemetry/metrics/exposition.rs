@@ -12,11 +12,7 @@ pub enum ContentType {
 impl ContentType {
     /// The format for a request with this `Accept` header (empty for none).
     pub fn for_accept(accept: &str) -> Self {
-        if accept.contains("application/openmetrics-text") {
-            Self::OpenMetrics
-        } else {
-            Self::Text
-        }
+        if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Text }
     }
 
     /// The value of the header `Content-Type`.
@@ -41,19 +37,7 @@ pub fn to_text(openmetrics: &str) -> String {
         } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
             let suffix = if kind == "counter" { "_total" } else { "" };
             let help = help.take().unwrap_or_default();
-            text.extend([
-                "# HELP ",
-                name,
-                suffix,
-                " ",
-                help,
-                "\n# TYPE ",
-                name,
-                suffix,
-                " ",
-                kind,
-                "\n",
-            ]);
+            text.extend(["# HELP ", name, suffix, " ", help, "\n# TYPE ", name, suffix, " ", kind, "\n"]);
         } else if !line.starts_with("# ") {
             text.extend([line, "\n"]);
         }

@@ -5,32 +5,15 @@ use crate::api::status::Phase;
 use crate::api::v1alpha1::SendingDomainStatus;
 
 fn state(phase: Phase, reason: Reason, ready: ConditionStatus) -> ObjectState {
-    ObjectState {
-        phase,
-        reason: Some(reason),
-        conditions: vec![(ConditionType::Ready, ready)],
-    }
+    ObjectState { phase, reason: Some(reason), conditions: vec![(ConditionType::Ready, ready)] }
 }
 
 fn busy() -> Metrics {
     let metrics = Metrics::new();
     metrics.reconcile(ReconcileResult::Success, Duration::from_millis(30));
-    metrics.upstream(
-        Upstream::Cloudflare,
-        "BatchRecords",
-        "81053",
-        Duration::from_millis(300),
-    );
-    metrics.object(
-        "team-a",
-        "mail",
-        Some(state(Phase::Verified, Reason::Verified, ConditionStatus::True)),
-    );
-    metrics.object(
-        "team-b",
-        "mail",
-        Some(state(Phase::Pending, Reason::WaitingForDNS, ConditionStatus::False)),
-    );
+    metrics.upstream(Upstream::Cloudflare, "BatchRecords", "81053", Duration::from_millis(300));
+    metrics.object("team-a", "mail", Some(state(Phase::Verified, Reason::Verified, ConditionStatus::True)));
+    metrics.object("team-b", "mail", Some(state(Phase::Pending, Reason::WaitingForDNS, ConditionStatus::False)));
     metrics.drift_corrected(RecordType::Cname);
     metrics.panicked();
     metrics.event_lost(EventLoss::QueueFull);
@@ -63,17 +46,11 @@ fn everything_is_counted_under_its_name() {
         r#"sendingdomain_events_dropped_total{cause="queue_full"} 1"#,
         r#"sendingdomain_events_dropped_total{cause="refused"} 0"#,
         "sendingdomain_leader 1",
-        concat!(
-            r#"sendingdomain_build_info{version=""#,
-            env!("CARGO_PKG_VERSION"),
-            r#""} 1"#
-        ),
+        concat!(r#"sendingdomain_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
     ] {
         assert!(has(&text, sample), "no {sample} in\n{text}");
     }
-    let listed = text
-        .lines()
-        .find(|line| line.starts_with("sendingdomain_last_successful_list_timestamp_seconds{"));
+    let listed = text.lines().find(|line| line.starts_with("sendingdomain_last_successful_list_timestamp_seconds{"));
     let listed: f64 = listed.unwrap().rsplit_once(' ').unwrap().1.parse().unwrap();
     assert!(listed > 1.7e9, "{listed}");
 }
@@ -92,20 +69,9 @@ fn the_series_of_an_object_go_with_it() {
 #[test]
 fn an_object_that_changes_leaves_no_old_series() {
     let metrics = busy();
-    metrics.object(
-        "team-a",
-        "mail",
-        Some(state(
-            Phase::Failed,
-            Reason::VerificationFailed,
-            ConditionStatus::Unknown,
-        )),
-    );
+    metrics.object("team-a", "mail", Some(state(Phase::Failed, Reason::VerificationFailed, ConditionStatus::Unknown)));
     let text = metrics.openmetrics().unwrap();
-    let of_a: Vec<&str> = text
-        .lines()
-        .filter(|line| line.contains("team-a") && line.ends_with(" 1"))
-        .collect();
+    let of_a: Vec<&str> = text.lines().filter(|line| line.contains("team-a") && line.ends_with(" 1")).collect();
     assert_eq!(
         of_a,
         [r#"sendingdomain_status_condition{namespace="team-a",name="mail",type="Ready",status="Unknown"} 1"#]
@@ -117,10 +83,7 @@ fn assert_well_formed(text: &str, total_in_type: bool) {
     let mut family: Option<(&str, &str)> = None;
     let mut help = None;
     let mut seen = std::collections::BTreeSet::new();
-    for line in text
-        .lines()
-        .filter(|line| *line != "# EOF" && !line.starts_with("# UNIT "))
-    {
+    for line in text.lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
         if let Some((name, words)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
             assert!(words.len() > 10 && words.ends_with('.'), "{line}");
             help = Some(name);
@@ -139,10 +102,7 @@ fn assert_well_formed(text: &str, total_in_type: bool) {
                 "histogram" => &["_bucket", "_sum", "_count"],
                 _ => &[""],
             };
-            assert!(
-                suffixes.contains(&name.strip_prefix(family).unwrap()),
-                "{line} in {family}"
-            );
+            assert!(suffixes.contains(&name.strip_prefix(family).unwrap()), "{line} in {family}");
             line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap();
         }
     }
@@ -181,16 +141,7 @@ fn a_status_tells_the_state_and_what_is_not_known_is_left_out() {
         ],
     }))
     .unwrap();
-    let conditions = vec![
-        (ConditionType::Ready, ConditionStatus::False),
-        (ConditionType::DkimVerified, ConditionStatus::Unknown),
-    ];
-    assert_eq!(
-        ObjectState::from(&status),
-        ObjectState {
-            phase: Phase::Failed,
-            reason: None,
-            conditions
-        }
-    );
+    let conditions =
+        vec![(ConditionType::Ready, ConditionStatus::False), (ConditionType::DkimVerified, ConditionStatus::Unknown)];
+    assert_eq!(ObjectState::from(&status), ObjectState { phase: Phase::Failed, reason: None, conditions });
 }

@@ -78,10 +78,7 @@ pub(super) fn router() -> Router<Shared> {
         .route("/admin/zones", get(zones).post(add_zone))
         .route("/admin/zones/{zone}", patch(change_zone).delete(remove_zone))
         .route("/admin/zones/{zone}/records", get(records).post(add_record))
-        .route(
-            "/admin/zones/{zone}/records/{id}",
-            patch(edit_record).delete(delete_record),
-        )
+        .route("/admin/zones/{zone}/records/{id}", patch(edit_record).delete(delete_record))
         .route("/admin/tokens", post(add_token))
         .route("/admin/tokens/{token}", patch(change_token).delete(revoke_token))
         .route("/admin/calls", get(calls).delete(reset_calls))
@@ -90,11 +87,7 @@ pub(super) fn router() -> Router<Shared> {
 }
 
 fn found(found: bool) -> StatusCode {
-    if found {
-        StatusCode::NO_CONTENT
-    } else {
-        StatusCode::NOT_FOUND
-    }
+    if found { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
 }
 
 fn outcome(outcome: Result<Value>) -> Response {
@@ -124,10 +117,7 @@ async fn remove_zone(Extract(sim): Sim, Path(zone): Path<String>) -> StatusCode 
 
 async fn records(Extract(sim): Sim, Path(zone): Path<String>) -> Json<Value> {
     let state = sim.lock();
-    let records = state
-        .zone(&zone)
-        .map(|zone| zone.records.as_slice())
-        .unwrap_or_default();
+    let records = state.zone(&zone).map(|zone| zone.records.as_slice()).unwrap_or_default();
     Json(records.iter().map(super::model::Record::to_json).collect())
 }
 

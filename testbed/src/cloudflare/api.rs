@@ -45,20 +45,13 @@ impl Success {
 
 impl From<Value> for Success {
     fn from(result: Value) -> Self {
-        Self {
-            result,
-            ..Self::default()
-        }
+        Self { result, ..Self::default() }
     }
 }
 
 impl From<Page> for Success {
     fn from(page: Page) -> Self {
-        Self {
-            result: page.items.into(),
-            info: Some(page.info),
-            message: None,
-        }
+        Self { result: page.items.into(), info: Some(page.info), message: None }
     }
 }
 
@@ -84,10 +77,7 @@ fn is_id(text: &str) -> bool {
 
 /// Shape of a token: 40 characters, or one of the prefixed formats since 2026.
 fn is_token(text: &str) -> bool {
-    let plain = |text: &str| {
-        text.bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-    };
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     let prefixed = text.starts_with("cfut_") || text.starts_with("cfat_");
     plain(text) && (text.len() == 40 || (prefixed && text.len() > 40))
 }
@@ -126,17 +116,13 @@ impl State {
 
     fn perms(&self, request: &Request<'_>) -> Result<Perms> {
         let active = self.token(request)?.filter(|token| token.state == TokenState::Active);
-        active
-            .map(|token| token.perms.clone())
-            .ok_or_else(ApiError::unknown_token)
+        active.map(|token| token.perms.clone()).ok_or_else(ApiError::unknown_token)
     }
 
     /// A user's token is known at the user's address, an account's at that account's.
     fn verify(&self, request: &Request<'_>, account: Option<&str>) -> Result<Success> {
         only(request, "GET")?;
-        let token = self
-            .token(request)?
-            .filter(|token| token.perms.account.as_deref() == account);
+        let token = self.token(request)?.filter(|token| token.perms.account.as_deref() == account);
         let token = token.ok_or_else(ApiError::not_a_token)?;
         let active = token.state == TokenState::Active;
         Ok(Success {

@@ -24,21 +24,12 @@ pub(super) type Result<T> = std::result::Result<T, ApiError>;
 
 impl ApiError {
     pub(super) fn new(status: u16, code: u32, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-            chain: Vec::new(),
-            validation: false,
-        }
+        Self { status, code, message: message.into(), chain: Vec::new(), validation: false }
     }
 
     /// A fault in a record with its public code.
     pub(super) fn validation(code: u32, message: impl Into<String>) -> Self {
-        Self {
-            validation: true,
-            ..Self::new(400, code, message)
-        }
+        Self { validation: true, ..Self::new(400, code, message) }
     }
 
     /// A fault in a record whose code is not publicly known.
@@ -56,10 +47,7 @@ impl ApiError {
 
     pub(super) fn malformed_token() -> Self {
         let chain = vec![(6111, "Invalid format for Authorization header".to_owned())];
-        Self {
-            chain,
-            ..Self::new(400, 6003, "Invalid request headers")
-        }
+        Self { chain, ..Self::new(400, 6003, "Invalid request headers") }
     }
 
     /// What `tokens/verify` says of a token it does not know.
@@ -120,11 +108,7 @@ impl ApiError {
 
     /// Anything but NS meets a delegation.
     pub(super) fn delegated() -> Self {
-        Self::new(
-            400,
-            81056,
-            format!("NS records with that host already exist. {SAME_NAME}"),
-        )
+        Self::new(400, 81056, format!("NS records with that host already exist. {SAME_NAME}"))
     }
 
     /// Same name, type and content, but other attributes.

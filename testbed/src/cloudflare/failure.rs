@@ -51,11 +51,7 @@ pub(super) struct Failures {
 
 impl Failures {
     pub(super) fn order(&mut self, count: usize, method: Option<&str>, path: Option<&str>, failure: Failure) {
-        let order = Order {
-            method: method.map(str::to_ascii_uppercase),
-            path: path.map(str::to_owned),
-            failure,
-        };
+        let order = Order { method: method.map(str::to_ascii_uppercase), path: path.map(str::to_owned), failure };
         self.orders.extend(std::iter::repeat_n(order, count));
     }
 

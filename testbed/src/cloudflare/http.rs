@@ -55,14 +55,11 @@ pub(super) async fn serve(
 }
 
 fn full_path(uri: &Uri) -> String {
-    uri.path_and_query()
-        .map_or_else(|| uri.path().to_owned(), ToString::to_string)
+    uri.path_and_query().map_or_else(|| uri.path().to_owned(), ToString::to_string)
 }
 
 fn authorization(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get(header::AUTHORIZATION)
-        .map(|value| value.to_str().unwrap_or_default())
+    headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -70,9 +67,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn good(shared: &Shared, method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Response {
-    let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri)
-        .map(|Query(pairs)| pairs)
-        .unwrap_or_default();
+    let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default();
     let request = Request {
         method: method.as_str(),
         path: uri.path(),
@@ -97,13 +92,7 @@ fn good(shared: &Shared, method: &Method, uri: &Uri, headers: &HeaderMap, body: 
 
 /// The headers that Cloudflare sends with every answer since September 2025.
 fn add_standing(headers: &mut HeaderMap, standing: Standing) {
-    let Standing {
-        allowed,
-        quota,
-        window,
-        remaining,
-        reset,
-    } = standing;
+    let Standing { allowed, quota, window, remaining, reset } = standing;
     let mut add = |name: &'static str, value: String| {
         if let Ok(value) = value.parse() {
             headers.insert(name, value);
@@ -123,9 +112,7 @@ fn bad(failure: &Failure) -> Response {
     };
     match failure {
         Failure::Status(status) => {
-            let reason = StatusCode::from_u16(*status)
-                .ok()
-                .and_then(|status| status.canonical_reason());
+            let reason = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
             let error = ApiError::new(*status, u32::from(*status), reason.unwrap_or("Error"));
             reply(*status, &error.envelope(false))
         }
@@ -139,10 +126,7 @@ fn bad(failure: &Failure) -> Response {
         }
         Failure::NonJson => raw(200, "application/json", "{\"success\": tru".to_owned()),
         Failure::Huge(size) => {
-            let body = format!(
-                "{{\"success\":true,\"errors\":[],\"messages\":[],{}\"result\":[]}}",
-                " ".repeat(*size)
-            );
+            let body = format!("{{\"success\":true,\"errors\":[],\"messages\":[],{}\"result\":[]}}", " ".repeat(*size));
             raw(200, "application/json", body)
         }
         Failure::Redirect(target) => {

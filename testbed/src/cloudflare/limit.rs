@@ -36,11 +36,7 @@ impl Default for RateLimit {
 
 impl RateLimit {
     pub(super) fn new(quota: u32, window: Duration) -> Self {
-        Self {
-            quota,
-            window,
-            users: HashMap::new(),
-        }
+        Self { quota, window, users: HashMap::new() }
     }
 
     pub(super) fn count(&mut self, user: &str, now: Instant) -> Standing {

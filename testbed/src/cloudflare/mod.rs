@@ -50,10 +50,7 @@ pub struct Refused {
 
 impl From<error::ApiError> for Refused {
     fn from(error: error::ApiError) -> Self {
-        Self {
-            code: error.code,
-            message: error.message,
-        }
+        Self { code: error.code, message: error.message }
     }
 }
 
@@ -120,11 +117,7 @@ impl CloudflareSim {
         let stopped = stop.clone().cancelled_owned();
         let server = axum::serve(Cuttable(listener), service).with_graceful_shutdown(stopped);
         tokio::spawn(async move { server.await });
-        Ok(Self {
-            addr,
-            shared,
-            _stop: stop.drop_guard(),
-        })
+        Ok(Self { addr, shared, _stop: stop.drop_guard() })
     }
 
     /// `http://127.0.0.1:PORT/client/v4`

@@ -250,11 +250,7 @@ impl Perms {
     }
 
     fn over(scope: Scope) -> Self {
-        Self {
-            zone_read: scope.clone(),
-            dns_edit: scope,
-            ..Self::default()
-        }
+        Self { zone_read: scope.clone(), dns_edit: scope, ..Self::default() }
     }
 
     /// The same as a token of this account instead of a user.

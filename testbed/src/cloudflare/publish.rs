@@ -27,12 +27,7 @@ impl Published {
         for zone in zones.iter().filter(|zone| zone.status == ZoneStatus::Active) {
             wanted.entry(&zone.name).or_insert(zone);
         }
-        let gone: Vec<String> = self
-            .zones
-            .keys()
-            .filter(|name| !wanted.contains_key(name.as_str()))
-            .cloned()
-            .collect();
+        let gone: Vec<String> = self.zones.keys().filter(|name| !wanted.contains_key(name.as_str())).cloned().collect();
         for name in gone {
             self.zones.remove(&name);
             log(&name, dns.remove_zone(&name));
@@ -74,12 +69,7 @@ fn sets(dns: &Dns, zone: &Zone) -> Sets {
         let ttl = if draft.ttl == 1 { AUTOMATIC } else { draft.ttl };
         let set = sets.entry((draft.name.clone(), rtype)).or_insert((ttl, Vec::new()));
         // Two proxied records of one name are one address.
-        set.1.extend(
-            values
-                .into_iter()
-                .filter(|value| !set.1.contains(value))
-                .collect::<Vec<_>>(),
-        );
+        set.1.extend(values.into_iter().filter(|value| !set.1.contains(value)).collect::<Vec<_>>());
     }
     sets
 }
@@ -110,11 +100,7 @@ fn served(dns: &Dns, zone: &Zone, draft: &Draft) -> Option<(RecordType, Vec<Stri
 
 fn flattened(dns: &Dns, target: &str) -> Vec<String> {
     let known = dns.get(target, RecordType::A).unwrap_or_default();
-    if known.is_empty() {
-        vec![PROXY.to_owned()]
-    } else {
-        known
-    }
+    if known.is_empty() { vec![PROXY.to_owned()] } else { known }
 }
 
 /// TXT content without its quotes: quoted strings are unescaped and joined, anything else is taken as it is.

@@ -30,9 +30,7 @@ impl Params {
     fn number(&self, key: &str, default: usize) -> Result<usize> {
         match self.get(key) {
             None => Ok(default),
-            Some(text) => text
-                .parse()
-                .map_err(|_| ApiError::invalid(format!("Invalid value for {key}."))),
+            Some(text) => text.parse().map_err(|_| ApiError::invalid(format!("Invalid value for {key}."))),
         }
     }
 
@@ -40,19 +38,11 @@ impl Params {
         let page = self.number("page", 1)?;
         let per_page = self.number("per_page", default)?;
         if page == 0 || !sizes.contains(&per_page) {
-            let message = format!(
-                "page must be positive, per_page between {} and {}.",
-                sizes.start(),
-                sizes.end()
-            );
+            let message = format!("page must be positive, per_page between {} and {}.", sizes.start(), sizes.end());
             return Err(ApiError::invalid(message));
         }
         let total = all.len();
-        let items: Vec<Value> = all
-            .into_iter()
-            .skip((page - 1).saturating_mul(per_page))
-            .take(per_page)
-            .collect();
+        let items: Vec<Value> = all.into_iter().skip((page - 1).saturating_mul(per_page)).take(per_page).collect();
         let info = json!({
             "page": page,
             "per_page": per_page,
@@ -72,11 +62,7 @@ impl Params {
         if asked.peek().is_none() {
             return true;
         }
-        if self.any() {
-            asked.any(|v| *v)
-        } else {
-            asked.all(|v| *v)
-        }
+        if self.any() { asked.any(|v| *v) } else { asked.all(|v| *v) }
     }
 
     /// `key` and `key.exact`, `.contains`, `.startswith`, `.endswith`: case does not count.
@@ -97,11 +83,7 @@ impl Params {
 
     /// A page of the records of a zone.
     pub(super) fn records(&self, zone: &Zone) -> Result<Page> {
-        let mut found: Vec<_> = zone
-            .records
-            .iter()
-            .filter(|record| self.fits_record(&record.draft))
-            .collect();
+        let mut found: Vec<_> = zone.records.iter().filter(|record| self.fits_record(&record.draft)).collect();
         match self.get("order") {
             Some("type") => found.sort_by(|a, b| a.draft.rtype.cmp(&b.draft.rtype)),
             Some("name") => found.sort_by(|a, b| a.draft.name.cmp(&b.draft.name)),

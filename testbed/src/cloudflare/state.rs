@@ -116,11 +116,7 @@ impl State {
     }
 
     pub(super) fn add_token(&mut self, token: &str, perms: Perms) {
-        let entry = Token {
-            id: new_id(),
-            perms,
-            state: TokenState::Active,
-        };
+        let entry = Token { id: new_id(), perms, state: TokenState::Active };
         self.tokens.insert(token.to_owned(), entry);
     }
 

@@ -93,9 +93,7 @@ impl Zone {
         }
         let each = |operations: Vec<Value>, run: &mut dyn FnMut(Input) -> Result<Value>| {
             let parsed = operations.into_iter().map(Input::parse);
-            parsed
-                .map(|input| input.and_then(&mut *run))
-                .collect::<Result<Vec<_>>>()
+            parsed.map(|input| input.and_then(&mut *run)).collect::<Result<Vec<_>>>()
         };
         let id = |input: &Input| input.id.clone().ok_or_else(ApiError::body);
         Ok(json!({
@@ -117,11 +115,7 @@ impl Zone {
         let any = |types: &[&str]| others().any(|other| types.contains(&other.rtype.as_str()));
         if let Some(twin) = others().find(|other| same_data(other, draft)) {
             let identical = (twin.ttl, twin.proxied, &twin.comment) == (draft.ttl, draft.proxied, &draft.comment);
-            return Err(if identical {
-                ApiError::identical()
-            } else {
-                ApiError::exists()
-            });
+            return Err(if identical { ApiError::identical() } else { ApiError::exists() });
         }
         match draft.rtype.as_str() {
             "CNAME" if any(&["A", "AAAA", "CNAME"]) => return Err(ApiError::host_taken()),

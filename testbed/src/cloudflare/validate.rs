@@ -188,9 +188,7 @@ fn check_content(draft: &mut Draft) -> Result<()> {
         "NS" | "PTR" => host(&content)
             .ok_or_else(|| ApiError::invalid(format!("Content for {} record must be a hostname.", draft.rtype)))?,
         "TXT" if content.is_empty() || content.len() > LONGEST_TXT => {
-            return Err(ApiError::invalid(
-                "Content for TXT record must have 1 to 2048 characters.",
-            ));
+            return Err(ApiError::invalid("Content for TXT record must have 1 to 2048 characters."));
         }
         _ if content.is_empty() && draft.data.is_none() => {
             return Err(ApiError::invalid("Content or data is required."));
@@ -198,10 +196,7 @@ fn check_content(draft: &mut Draft) -> Result<()> {
         _ => content,
     };
     if draft.rtype == "CNAME" && draft.content.eq_ignore_ascii_case(&draft.name) {
-        return Err(ApiError::validation(
-            9039,
-            "Content for CNAME record cannot reference itself.",
-        ));
+        return Err(ApiError::validation(9039, "Content for CNAME record cannot reference itself."));
     }
     Ok(())
 }

@@ -49,10 +49,7 @@ impl Listener for Cuttable {
     async fn accept(&mut self) -> (Stream, Wire) {
         let (inner, _): (TcpStream, SocketAddr) = Listener::accept(&mut self.0).await;
         let wire = Wire::default();
-        let stream = Stream {
-            inner,
-            wire: wire.clone(),
-        };
+        let stream = Stream { inner, wire: wire.clone() };
         (stream, wire)
     }
 

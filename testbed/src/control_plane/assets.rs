@@ -53,12 +53,7 @@ impl Assets {
         let kubectl = elsewhere(&directory, "kubectl").await.ok_or_else(|| {
             ControlPlaneError::Assets(format!("no kubectl in {} nor on PATH: install it", directory.display()))
         })?;
-        Ok(Self {
-            etcd,
-            apiserver,
-            controller_manager,
-            kubectl,
-        })
+        Ok(Self { etcd, apiserver, controller_manager, kubectl })
     }
 }
 
@@ -98,11 +93,7 @@ async fn build(args: &[&str]) -> Result<PathBuf, ControlPlaneError> {
         .await
         .map_err(|error| ControlPlaneError::Assets(format!("bash {}: {error}", script.display())))?;
     if !output.status.success() {
-        return Err(ControlPlaneError::Assets(format!(
-            "{} ended with {}",
-            script.display(),
-            output.status
-        )));
+        return Err(ControlPlaneError::Assets(format!("{} ended with {}", script.display(), output.status)));
     }
     Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end()))
 }

@@ -114,12 +114,10 @@ fn save(path: &Path, content: &str) -> Result<(), ControlPlaneError> {
 }
 
 fn random_token() -> String {
-    rand::random::<[u8; 20]>()
-        .iter()
-        .fold(String::new(), |mut token, byte| {
-            let _ = write!(token, "{byte:02x}");
-            token
-        })
+    rand::random::<[u8; 20]>().iter().fold(String::new(), |mut token, byte| {
+        let _ = write!(token, "{byte:02x}");
+        token
+    })
 }
 
 /// A new key as PEM, in the form (RFC 5915) that the API server takes for signing and, its public part, for checking.

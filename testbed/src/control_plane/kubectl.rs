@@ -78,8 +78,5 @@ fn printed(output: &Output, args: &[&str]) -> Result<String, ControlPlaneError> 
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let message = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
-    Err(ControlPlaneError::Kubectl {
-        command: args.join(" "),
-        message,
-    })
+    Err(ControlPlaneError::Kubectl { command: args.join(" "), message })
 }

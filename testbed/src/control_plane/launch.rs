@@ -25,10 +25,7 @@ pub(super) async fn etcd(assets: &Assets, files: &Files) -> Result<(Guarded, Str
     retried(|| async {
         // What a clash left is not ours to go on with: the address of the peer is part of the data.
         let _ = std::fs::remove_dir_all(&files.etcd_data);
-        let (url, peer_url) = (
-            format!("http://{}", free_address()?),
-            format!("http://{}", free_address()?),
-        );
+        let (url, peer_url) = (format!("http://{}", free_address()?), format!("http://{}", free_address()?));
         let name = format!("testbed-{:016x}", rand::random::<u64>());
         let mut etcd = Program::new("etcd", &assets.etcd, files.log("etcd"))
             .arg(format!("--name={name}"))
@@ -99,11 +96,7 @@ async fn is_ready(files: &Files, url: &str) -> bool {
     let Some(client) = std::fs::read(&files.ca).ok().and_then(|pem| http(Some(&pem)).ok()) else {
         return false;
     };
-    let answer = client
-        .get(format!("{url}/readyz"))
-        .bearer_auth(&files.admin_token)
-        .send()
-        .await;
+    let answer = client.get(format!("{url}/readyz")).bearer_auth(&files.admin_token).send().await;
     answer.is_ok_and(|answer| answer.status().is_success())
 }
 
@@ -129,11 +122,7 @@ pub(super) async fn controller_manager(
             .arg(option("--cert-dir", &certificates))
             .start()?;
         // It listens once its flags are right and the API server answers it.
-        let listens = || async {
-            tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-                .await
-                .is_ok()
-        };
+        let listens = || async { tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() };
         manager.ready(START_LIMIT, listens).await?;
         Ok(manager)
     });

@@ -54,11 +54,7 @@ impl Faults {
     }
 
     pub(super) fn find(&self, name: &Name, rtype: RecordType) -> Option<Fault> {
-        self.rules
-            .iter()
-            .rev()
-            .find(|rule| rule.fits(name, rtype))
-            .map(|rule| rule.fault)
+        self.rules.iter().rev().find(|rule| rule.fits(name, rtype)).map(|rule| rule.fault)
     }
 }
 

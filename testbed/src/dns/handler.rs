@@ -55,12 +55,7 @@ impl Dns {
         let rtype = info.query.query_type();
         let recursive = request.metadata.recursion_desired;
         let tcp = request.protocol() == Protocol::Tcp;
-        self.record_query(Query {
-            name: value::plain(&name),
-            rtype,
-            recursion_desired: recursive,
-            tcp,
-        });
+        self.record_query(Query { name: value::plain(&name), rtype, recursion_desired: recursive, tcp });
         let fault = self.fault_for(&name, rtype);
         match fault {
             Some(Fault::Drop) => return None,

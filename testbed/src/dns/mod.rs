@@ -126,10 +126,7 @@ impl Dns {
     /// As [`Dns::set`], with a TTL.
     pub fn set_with_ttl(&self, name: &str, rtype: RecordType, ttl: u32, values: &[impl AsRef<str>]) -> Result<()> {
         let name = value::name(name)?;
-        let data = values
-            .iter()
-            .map(|v| value::parse(rtype, v.as_ref()))
-            .collect::<Result<Vec<_>>>()?;
+        let data = values.iter().map(|v| value::parse(rtype, v.as_ref())).collect::<Result<Vec<_>>>()?;
         self.state().zones.set(&name, rtype, RrSet { ttl, data })
     }
 
@@ -213,11 +210,7 @@ impl DnsServer {
         let mut server = Server::new(dns.clone());
         server.register_socket(udp);
         server.register_listener(tcp, Duration::from_secs(5), 32);
-        Ok(Self {
-            addr,
-            dns,
-            _server: server,
-        })
+        Ok(Self { addr, dns, _server: server })
     }
 
     /// Where the server listens, UDP and TCP.

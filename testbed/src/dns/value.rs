@@ -26,10 +26,7 @@ pub(super) fn plain(name: &Name) -> String {
 
 /// One value in presentation form.
 pub(super) fn parse(rtype: RecordType, value: &str) -> Result<RData> {
-    parse_known(rtype, value).ok_or_else(|| DnsError::Value {
-        rtype,
-        value: value.to_owned(),
-    })
+    parse_known(rtype, value).ok_or_else(|| DnsError::Value { rtype, value: value.to_owned() })
 }
 
 fn parse_known(rtype: RecordType, value: &str) -> Option<RData> {

@@ -47,13 +47,7 @@ impl Answer {
     }
 
     fn new(code: ResponseCode, authoritative: bool) -> Self {
-        Self {
-            code,
-            authoritative,
-            answers: Vec::new(),
-            authorities: Vec::new(),
-            additionals: Vec::new(),
-        }
+        Self { code, authoritative, answers: Vec::new(), authorities: Vec::new(), additionals: Vec::new() }
     }
 }
 
@@ -68,21 +62,11 @@ enum Found<'a> {
 
 impl Zone {
     fn new(apex: &Name) -> Result<Self> {
-        let host = apex
-            .prepend_label("ns1")
-            .map_err(|_| DnsError::Name(value::plain(apex)))?;
-        let mut zone = Self {
-            apex: apex.clone(),
-            serial: 1,
-            nodes: BTreeMap::new(),
-        };
-        let set = |data| RrSet {
-            ttl: DEFAULT_TTL,
-            data: vec![data],
-        };
+        let host = apex.prepend_label("ns1").map_err(|_| DnsError::Name(value::plain(apex)))?;
+        let mut zone = Self { apex: apex.clone(), serial: 1, nodes: BTreeMap::new() };
+        let set = |data| RrSet { ttl: DEFAULT_TTL, data: vec![data] };
         zone.node(apex).insert(RecordType::NS, set(RData::NS(NS(host.clone()))));
-        zone.node(&host)
-            .insert(RecordType::A, set(RData::A(A([127, 0, 0, 1].into()))));
+        zone.node(&host).insert(RecordType::A, set(RData::A(A([127, 0, 0, 1].into()))));
         Ok(zone)
     }
 
@@ -92,15 +76,7 @@ impl Zone {
 
     fn soa(&self) -> Record {
         let below = |label| self.apex.prepend_label(label).unwrap_or_else(|_| self.apex.clone());
-        let soa = SOA::new(
-            below("ns1"),
-            below("hostmaster"),
-            self.serial,
-            3600,
-            600,
-            86400,
-            MINIMUM,
-        );
+        let soa = SOA::new(below("ns1"), below("hostmaster"), self.serial, 3600, 600, 86400, MINIMUM);
         Record::from_rdata(self.apex.clone(), DEFAULT_TTL, RData::SOA(soa))
     }
 
@@ -184,9 +160,7 @@ impl Zones {
             self.unset(name, rtype);
             return Ok(());
         }
-        let zone = self
-            .zone_mut(name)
-            .ok_or_else(|| DnsError::NoZone(value::plain(name)))?;
+        let zone = self.zone_mut(name).ok_or_else(|| DnsError::NoZone(value::plain(name)))?;
         if zone.node(name).get(&rtype) != Some(&set) {
             zone.node(name).insert(rtype, set);
             zone.serial += 1;
@@ -285,16 +259,8 @@ impl Zones {
             return Answer::new(ResponseCode::Refused, false);
         }
         let above_a_zone = self.zones.keys().any(|apex| name.zone_of(apex));
-        let code = if above_a_zone {
-            ResponseCode::NoError
-        } else {
-            ResponseCode::NXDomain
-        };
-        let root = Zone {
-            apex: Name::root(),
-            serial: 1,
-            nodes: BTreeMap::new(),
-        };
+        let code = if above_a_zone { ResponseCode::NoError } else { ResponseCode::NXDomain };
+        let root = Zone { apex: Name::root(), serial: 1, nodes: BTreeMap::new() };
         let mut answer = Answer::new(code, false);
         answer.authorities.push(root.soa());
         answer

@@ -32,11 +32,7 @@ impl ScratchDir {
     /// Makes the directory, readable by its owner only. With `keep` it stays for good, on disk, for a look afterwards.
     pub fn new(keep: bool) -> io::Result<Self> {
         let in_memory = !keep && has_room(Path::new(MEMORY));
-        let parent = if in_memory {
-            PathBuf::from(MEMORY)
-        } else {
-            std::env::temp_dir()
-        };
+        let parent = if in_memory { PathBuf::from(MEMORY) } else { std::env::temp_dir() };
         let made = tempfile::Builder::new().prefix("testbed-").tempdir_in(parent)?;
         let mut sweeper = Command::new("sh")
             .args(["-c", SCRIPT, "sweeper"])
@@ -47,12 +43,7 @@ impl ScratchDir {
             .stderr(Stdio::null())
             .spawn()?;
         let pipe = sweeper.stdin.take();
-        let mut scratch = Self {
-            path: made.keep(),
-            keep,
-            sweeper,
-            pipe,
-        };
+        let mut scratch = Self { path: made.keep(), keep, sweeper, pipe };
         if keep {
             scratch.stand_down();
         }
@@ -91,6 +82,5 @@ fn has_room(path: &Path) -> bool {
     };
     let text = String::from_utf8_lossy(&output.stdout);
     let free = text.lines().nth(1).and_then(|line| line.split_whitespace().nth(3));
-    free.and_then(|kib| kib.parse::<u64>().ok())
-        .is_some_and(|kib| kib >= MEMORY_KIB)
+    free.and_then(|kib| kib.parse::<u64>().ok()).is_some_and(|kib| kib >= MEMORY_KIB)
 }

@@ -21,9 +21,7 @@ pub(super) fn create_configuration_set(state: &mut State, request: &Request) -> 
     let name = input.configuration_set_name;
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
-        return Err(ApiError::bad_request(format!(
-            "Invalid configuration set name <{name}>."
-        )));
+        return Err(ApiError::bad_request(format!("Invalid configuration set name <{name}>.")));
     }
     let sets = &mut state.store(&request.place).configuration_sets;
     if sets.contains_key(&name) {

@@ -48,15 +48,9 @@ pub(super) fn router<S>(control: Control) -> Router<S> {
     Router::new()
         .route("/", get(|| async { HELP }))
         .route("/identities", get(identities))
-        .route(
-            "/identities/{name}",
-            get(identity).put(put_identity).delete(delete_identity),
-        )
+        .route("/identities/{name}", get(identity).put(put_identity).delete(delete_identity))
         .route("/identities/{name}/status", put(set_status))
-        .route(
-            "/configuration-sets/{name}",
-            put(put_configuration_set).delete(delete_configuration_set),
-        )
+        .route("/configuration-sets/{name}", put(put_configuration_set).delete(delete_configuration_set))
         .route("/clock", get(clock).post(move_clock))
         .route("/look", post(look))
         .route("/settings", get(settings).post(change_settings))
@@ -95,12 +89,7 @@ impl At {
 }
 
 fn found<T>(value: Option<T>) -> Result<T, Refused> {
-    value.ok_or_else(|| {
-        (
-            StatusCode::NOT_FOUND,
-            "no such thing in this account and region\n".to_owned(),
-        )
-    })
+    value.ok_or_else(|| (StatusCode::NOT_FOUND, "no such thing in this account and region\n".to_owned()))
 }
 
 async fn identities(State(control): State<Control>) -> Json<Vec<IdentityView>> {
@@ -128,11 +117,8 @@ async fn put_identity(
     Query(at): Query<At>,
     Json(foreign): Json<Foreign>,
 ) -> Result<Json<IdentityView>, Refused> {
-    let made = at
-        .region(&control)
-        .put_foreign_identity(&name, &foreign.tags, foreign.verified);
-    made.map(Json)
-        .ok_or_else(|| (StatusCode::BAD_REQUEST, "not the name of an identity\n".to_owned()))
+    let made = at.region(&control).put_foreign_identity(&name, &foreign.tags, foreign.verified);
+    made.map(Json).ok_or_else(|| (StatusCode::BAD_REQUEST, "not the name of an identity\n".to_owned()))
 }
 
 async fn delete_identity(
@@ -199,9 +185,7 @@ async fn move_clock(State(control): State<Control>, Json(step): Json<MoveClock>)
     }
     if let Some(seconds) = step.advance_seconds {
         let step = Duration::try_from_secs_f64(seconds);
-        control
-            .advance(step.map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")))?)
-            .await;
+        control.advance(step.map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")))?).await;
     }
     Ok(clock(State(control)).await)
 }

@@ -39,17 +39,10 @@ pub(super) struct Scope {
 /// Reads the `Authorization` header.
 pub(super) fn scope(headers: &HeaderMap) -> Result<Scope, ApiError> {
     let header = headers.get("authorization").and_then(|value| value.to_str().ok());
-    let header = header.ok_or_else(|| {
-        ApiError::new(
-            403,
-            "MissingAuthenticationTokenException",
-            "Missing Authentication Token",
-        )
-    })?;
+    let header = header
+        .ok_or_else(|| ApiError::new(403, "MissingAuthenticationTokenException", "Missing Authentication Token"))?;
     if !headers.contains_key("x-amz-date") {
-        return Err(garbled(
-            "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
-        ));
+        return Err(garbled("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."));
     }
     parsed_scope(header)
         .ok_or_else(|| garbled("The Authorization header does not have the form of Signature Version 4."))
@@ -62,26 +55,18 @@ fn garbled(message: &str) -> ApiError {
 fn parsed_scope(header: &str) -> Option<Scope> {
     let parameters = header.strip_prefix("AWS4-HMAC-SHA256 ")?;
     let parameter = |name: &str| {
-        parameters
-            .split(',')
-            .find_map(|part| part.trim().strip_prefix(name).and_then(|rest| rest.strip_prefix('=')))
+        parameters.split(',').find_map(|part| part.trim().strip_prefix(name).and_then(|rest| rest.strip_prefix('=')))
     };
     let signature = parameter("Signature")?;
     if signature.len() != 64 || !signature.chars().all(|c| c.is_ascii_hexdigit()) {
         return None;
     }
-    parameter("SignedHeaders")?
-        .split(';')
-        .find(|header| *header == "host")?;
+    parameter("SignedHeaders")?.split(';').find(|header| *header == "host")?;
     let credential: Vec<&str> = parameter("Credential")?.split('/').collect();
     match credential[..] {
         [access_key, _date, region, service, "aws4_request"] if !access_key.is_empty() && !region.is_empty() => {
             let (access_key, region, service) = (access_key.to_owned(), region.to_owned(), service.to_owned());
-            Some(Scope {
-                access_key,
-                region,
-                service,
-            })
+            Some(Scope { access_key, region, service })
         }
         _ => None,
     }
@@ -98,27 +83,17 @@ pub(super) fn principal(
         let message = format!("Credential should be scoped to correct service: '{service}'.");
         return Err(ApiError::new(403, "SignatureDoesNotMatchException", message));
     }
-    let unknown = if service == "sts" {
-        "InvalidClientTokenId"
-    } else {
-        "UnrecognizedClientException"
-    };
+    let unknown = if service == "sts" { "InvalidClientTokenId" } else { "UnrecognizedClientException" };
     let unknown = || ApiError::new(403, unknown, "The security token included in the request is invalid.");
     if state.revoked_keys.contains(&scope.access_key) {
         return Err(unknown());
     }
     let Some(principal) = state.principals.get(&scope.access_key) else {
         // Keys of sessions are known since they were handed out; any other is a user of the default account.
-        return if scope.access_key.starts_with("ASIA") {
-            Err(unknown())
-        } else {
-            Ok(user(scope, DEFAULT_ACCOUNT))
-        };
+        return if scope.access_key.starts_with("ASIA") { Err(unknown()) } else { Ok(user(scope, DEFAULT_ACCOUNT)) };
     };
     if let Some((token, expires)) = &principal.session {
-        let sent = headers
-            .get("x-amz-security-token")
-            .and_then(|value| value.to_str().ok());
+        let sent = headers.get("x-amz-security-token").and_then(|value| value.to_str().ok());
         if sent != Some(token.as_str()) {
             return Err(unknown());
         }
@@ -137,11 +112,7 @@ fn user(scope: &Scope, account: &str) -> Principal {
 /// The user with this access key.
 pub(super) fn named_user(access_key: &str, account: &str) -> Principal {
     let arn = format!("arn:aws:iam::{account}:user/{access_key}");
-    Principal {
-        account: account.to_owned(),
-        arn,
-        session: None,
-    }
+    Principal { account: account.to_owned(), arn, session: None }
 }
 
 #[cfg(test)]

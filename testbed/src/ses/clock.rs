@@ -15,11 +15,7 @@ pub(super) struct Clock {
 impl Clock {
     /// A clock that shows the real time and keeps pace with it.
     pub(super) fn real() -> Self {
-        Self {
-            virtual_base: Timestamp::now(),
-            real_base: Instant::now(),
-            rate: 1.0,
-        }
+        Self { virtual_base: Timestamp::now(), real_base: Instant::now(), rate: 1.0 }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -39,11 +35,7 @@ impl Clock {
     /// 0 stops the clock, 1 is real time. What is no speed at all (negative, not a number) stops it too.
     pub(super) fn set_rate(&mut self, rate: f64) {
         self.jump_to(Timestamp::MIN);
-        self.rate = if rate.is_finite() {
-            rate.clamp(0.0, 100_000.0)
-        } else {
-            0.0
-        };
+        self.rate = if rate.is_finite() { rate.clamp(0.0, 100_000.0) } else { 0.0 };
     }
 }
 

@@ -70,14 +70,8 @@ impl Control {
 
     /// What an account has in a region.
     pub fn account_region(&self, account: &str, region: &str) -> Region {
-        let place = Place {
-            account: account.to_owned(),
-            region: region.to_owned(),
-        };
-        Region {
-            shared: Arc::clone(&self.0),
-            place,
-        }
+        let place = Place { account: account.to_owned(), region: region.to_owned() };
+        Region { shared: Arc::clone(&self.0), place }
     }
 
     /// An identity of [`DEFAULT_ACCOUNT`].
@@ -90,8 +84,7 @@ impl Control {
         let state = self.0.state();
         let stores = state.stores.iter();
         let each = stores.flat_map(|(place, store)| store.identities.values().map(move |identity| (place, identity)));
-        each.map(|(place, identity)| IdentityView::of(identity, place, &state.settings))
-            .collect()
+        each.map(|(place, identity)| IdentityView::of(identity, place, &state.settings)).collect()
     }
 
     /// The next `count` requests fail.
@@ -121,10 +114,7 @@ impl Control {
 
     /// A role that can be assumed; with an external id only by who names it.
     pub fn add_role(&self, arn: &str, external_id: Option<&str>) {
-        let role = Role {
-            arn: arn.to_owned(),
-            external_id: external_id.map(str::to_owned),
-        };
+        let role = Role { arn: arn.to_owned(), external_id: external_id.map(str::to_owned) };
         self.0.state().roles.insert(role.arn.clone(), role);
     }
 
@@ -135,10 +125,7 @@ impl Control {
 
     /// Makes an access key belong to another account than [`DEFAULT_ACCOUNT`].
     pub fn add_access_key(&self, access_key: &str, account: &str) {
-        self.0
-            .state()
-            .principals
-            .insert(access_key.to_owned(), named_user(access_key, account));
+        self.0.state().principals.insert(access_key.to_owned(), named_user(access_key, account));
     }
 
     /// An access key that is refused from now on.
@@ -177,11 +164,7 @@ impl Region {
     /// The identity, if there is one.
     pub fn identity(&self, name: &str) -> Option<IdentityView> {
         let state = self.shared.state();
-        let identity = state
-            .stores
-            .get(&self.place)?
-            .identities
-            .get(&name.to_ascii_lowercase())?;
+        let identity = state.stores.get(&self.place)?.identities.get(&name.to_ascii_lowercase())?;
         Some(IdentityView::of(identity, &self.place, &state.settings))
     }
 
@@ -242,22 +225,12 @@ impl Region {
 
     /// Makes a configuration set.
     pub fn create_configuration_set(&self, name: &str) {
-        self.shared
-            .state()
-            .store(&self.place)
-            .configuration_sets
-            .entry(name.to_owned())
-            .or_default();
+        self.shared.state().store(&self.place).configuration_sets.entry(name.to_owned()).or_default();
     }
 
     /// Deletes a configuration set; whether there was one.
     pub fn delete_configuration_set(&self, name: &str) -> bool {
-        self.shared
-            .state()
-            .store(&self.place)
-            .configuration_sets
-            .remove(name)
-            .is_some()
+        self.shared.state().store(&self.place).configuration_sets.remove(name).is_some()
     }
 
     fn change(&self, name: &str, change: impl FnOnce(&mut Identity, Timestamp)) -> bool {

@@ -38,9 +38,7 @@ impl SigningAttributes {
         match (&self.domain_signing_selector, &self.domain_signing_private_key) {
             (Some(selector), Some(key)) if !selector.is_empty() && !key.is_empty() => Ok(Some(selector)),
             (None, None) => Ok(None),
-            _ => Err(ApiError::bad_request(
-                "Both a selector and a private key must be provided.",
-            )),
+            _ => Err(ApiError::bad_request("Both a selector and a private key must be provided.")),
         }
     }
 
@@ -67,18 +65,12 @@ pub(super) fn create(state: &mut State, request: &Request) -> OpResult {
         let message = format!("Email identity {name} already exist.");
         return Err(ApiError::new(400, "AlreadyExistsException", message));
     }
-    if let Some(set) = input
-        .configuration_set_name
-        .as_ref()
-        .filter(|set| !store.configuration_sets.contains_key(*set))
+    if let Some(set) = input.configuration_set_name.as_ref().filter(|set| !store.configuration_sets.contains_key(*set))
     {
         return Err(ApiError::configuration_set_not_found(set));
     }
     if store.identities.len() >= settings.identity_quota {
-        let message = format!(
-            "You have reached the limit of {} email identities.",
-            settings.identity_quota
-        );
+        let message = format!("You have reached the limit of {} email identities.", settings.identity_quota);
         return Err(ApiError::new(400, "LimitExceededException", message));
     }
     let mut identity = Identity::new(&name, now, settings.check_interval);
@@ -103,9 +95,7 @@ fn sign(identity: &mut Identity, attributes: &SigningAttributes) -> Result<(), A
     if let Some(origin) = attributes.domain_signing_attributes_origin.as_deref()
         && !matches!(origin, "AWS_SES" | "EXTERNAL")
     {
-        return Err(ApiError::bad_request(format!(
-            "Replication from <{origin}> is not available."
-        )));
+        return Err(ApiError::bad_request(format!("Replication from <{origin}> is not available.")));
     }
     if let Some(selector) = attributes.selector()? {
         identity.dkim.origin = Origin::External;
@@ -125,26 +115,17 @@ pub(super) fn valid_name(name: &str) -> Result<String, ApiError> {
         !label.is_empty() && label.len() < 64 && label.chars().all(inner) && !label.starts_with('-')
     };
     let good = domain.contains('.') && domain.len() < 254 && domain.split('.').all(label) && !name.starts_with('@');
-    if good {
-        Ok(name)
-    } else {
-        Err(ApiError::bad_request(format!("Invalid email identity <{name}>.")))
-    }
+    if good { Ok(name) } else { Err(ApiError::bad_request(format!("Invalid email identity <{name}>."))) }
 }
 
 pub(super) fn get(state: &mut State, request: &Request) -> OpResult {
     let name = request.name.to_ascii_lowercase();
     let settings = state.settings.clone();
-    let identity = state
-        .identity(&request.place, &name)
-        .ok_or_else(|| ApiError::identity_not_found(&request.name))?;
+    let identity = state.identity(&request.place, &name).ok_or_else(|| ApiError::identity_not_found(&request.name))?;
     identity.dkim.hidden_gets = identity.dkim.hidden_gets.saturating_sub(1);
     let domain = identity.domain().to_owned();
     let store = state.store(&request.place);
-    let identity = store
-        .identities
-        .get(&name)
-        .ok_or_else(|| ApiError::identity_not_found(&request.name))?;
+    let identity = store.identities.get(&name).ok_or_else(|| ApiError::identity_not_found(&request.name))?;
     // An address takes DKIM from the identity of exactly its domain.
     let signer = store.identities.get(&domain).unwrap_or(identity);
     let mut answer = json!({
@@ -173,11 +154,7 @@ pub(super) fn delete(state: &mut State, request: &Request) -> OpResult {
 
 /// Whether there was one to remove.
 pub(super) fn remove(state: &mut State, place: &Place, name: &str) -> bool {
-    state
-        .store(place)
-        .identities
-        .remove(&name.to_ascii_lowercase())
-        .is_some()
+    state.store(place).identities.remove(&name.to_ascii_lowercase()).is_some()
 }
 
 #[cfg(test)]
@@ -188,15 +165,7 @@ mod tests {
     fn names_are_checked_and_lowered() {
         assert_eq!(valid_name("Mail.Example.COM").unwrap(), "mail.example.com");
         assert_eq!(valid_name("me@example.com").unwrap(), "me@example.com");
-        for bad in [
-            "",
-            "localhost",
-            "a..b",
-            "-a.example",
-            "a b.example",
-            "@example.com",
-            "example.com.",
-        ] {
+        for bad in ["", "localhost", "a..b", "-a.example", "a b.example", "@example.com", "example.com."] {
             assert!(valid_name(bad).is_err(), "{bad}");
         }
     }

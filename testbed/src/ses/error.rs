@@ -17,11 +17,7 @@ pub(super) type OpResult = Result<Value, ApiError>;
 
 impl ApiError {
     pub(super) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code: code.to_owned(),
-            message: message.into(),
-        }
+        Self { status, code: code.to_owned(), message: message.into() }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -29,19 +25,11 @@ impl ApiError {
     }
 
     pub(super) fn identity_not_found(name: &str) -> Self {
-        Self::new(
-            404,
-            "NotFoundException",
-            format!("Email identity {name} does not exist."),
-        )
+        Self::new(404, "NotFoundException", format!("Email identity {name} does not exist."))
     }
 
     pub(super) fn configuration_set_not_found(name: &str) -> Self {
-        Self::new(
-            404,
-            "NotFoundException",
-            format!("Configuration set <{name}> does not exist."),
-        )
+        Self::new(404, "NotFoundException", format!("Configuration set <{name}> does not exist."))
     }
 
     pub(super) fn access_denied(message: impl Into<String>) -> Self {
@@ -81,19 +69,13 @@ pub(super) fn xml_response(status: u16, body: String) -> Response<Body> {
 
 /// A body that is not what the protocol promises, as proxies and load balancers send it.
 pub(super) fn garbage_response(status: u16) -> Response<Body> {
-    respond(
-        status,
-        "text/html",
-        "<html><body><h1>Not the service you expected</h1></body></html>".to_owned(),
-    )
+    respond(status, "text/html", "<html><body><h1>Not the service you expected</h1></body></html>".to_owned())
 }
 
 fn respond(status: u16, content_type: &'static str, body: String) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     if let Ok(id) = request_id().parse() {
         response.headers_mut().insert("x-amzn-requestid", id);
     }
@@ -103,14 +85,7 @@ fn respond(status: u16, content_type: &'static str, body: String) -> Response<Bo
 /// Looks like a UUID, because the real one does.
 pub(super) fn request_id() -> String {
     let hex = format!("{:032x}", rand::random::<u128>());
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 pub(super) fn xml_escaped(text: &str) -> String {

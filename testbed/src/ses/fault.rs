@@ -42,11 +42,7 @@ pub enum Failure {
 impl Failure {
     /// An error of the service.
     pub fn code(status: u16, code: &str, message: &str) -> Self {
-        Self::Code {
-            status,
-            code: code.to_owned(),
-            message: message.to_owned(),
-        }
+        Self::Code { status, code: code.to_owned(), message: message.to_owned() }
     }
 
     /// The throttling that SES models itself.
@@ -61,11 +57,7 @@ impl Failure {
 
     /// Somebody else is working on the same identity.
     pub fn concurrent_modification() -> Self {
-        Self::code(
-            500,
-            "ConcurrentModificationException",
-            "The resource is being modified by another operation.",
-        )
+        Self::code(500, "ConcurrentModificationException", "The resource is being modified by another operation.")
     }
 }
 
@@ -82,11 +74,7 @@ pub(super) struct Faults(VecDeque<Fault>);
 
 impl Faults {
     pub(super) fn add(&mut self, operation: Option<Operation>, count: u32, failure: Failure) {
-        self.0.push_back(Fault {
-            operation,
-            left: count,
-            failure,
-        });
+        self.0.push_back(Fault { operation, left: count, failure });
     }
 
     pub(super) fn clear(&mut self) {
@@ -96,10 +84,7 @@ impl Faults {
     /// The failure that this call meets, if any; each is used up by the calls it hits.
     pub(super) fn take(&mut self, operation: Operation) -> Option<Failure> {
         self.0.retain(|fault| fault.left > 0);
-        let fault = self
-            .0
-            .iter_mut()
-            .find(|fault| fault.operation.is_none_or(|only| only == operation))?;
+        let fault = self.0.iter_mut().find(|fault| fault.operation.is_none_or(|only| only == operation))?;
         fault.left -= 1;
         Some(fault.failure.clone())
     }
@@ -119,10 +104,7 @@ impl<K: Ord> Limiter<K> {
     /// Whether one more request is within `per_second`.
     pub(super) fn admit(&mut self, key: K, per_second: f64, now: std::time::Instant) -> bool {
         let size = per_second.max(1.0);
-        let bucket = self.0.entry(key).or_insert(Bucket {
-            tokens: size,
-            filled: now,
-        });
+        let bucket = self.0.entry(key).or_insert(Bucket { tokens: size, filled: now });
         let passed = now.saturating_duration_since(bucket.filled);
         bucket.tokens = (bucket.tokens + passed.as_secs_f64() * per_second).min(size);
         bucket.filled = now;

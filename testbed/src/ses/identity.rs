@@ -80,11 +80,7 @@ pub(super) const DEFAULT_MX_BEHAVIOR: &str = "USE_DEFAULT_VALUE";
 impl Identity {
     /// A new identity with Easy DKIM.
     pub(super) fn new(name: &str, now: Timestamp, check_interval: Duration) -> Self {
-        let kind = if name.contains('@') {
-            Kind::Address
-        } else {
-            Kind::Domain
-        };
+        let kind = if name.contains('@') { Kind::Address } else { Kind::Domain };
         let (status, tokens) = match kind {
             Kind::Domain => (Status::Pending, new_tokens()),
             Kind::Address => (Status::NotStarted, Vec::new()),
@@ -130,9 +126,7 @@ impl Identity {
     }
 
     pub(super) fn looks_for_mail_from(&self) -> Option<&MailFrom> {
-        self.mail_from
-            .as_ref()
-            .filter(|mail_from| mail_from.process.is_watched())
+        self.mail_from.as_ref().filter(|mail_from| mail_from.process.is_watched())
     }
 
     /// Whether there is anything to look for.
@@ -143,9 +137,7 @@ impl Identity {
     /// The next moment at which SES gives up on something.
     pub(super) fn deadline(&self, window: Duration) -> Option<Timestamp> {
         let dkim = self.dkim.process.deadline(window).filter(|_| self.looks_for_dkim());
-        let mail_from = self
-            .looks_for_mail_from()
-            .and_then(|mail_from| mail_from.process.deadline(window));
+        let mail_from = self.looks_for_mail_from().and_then(|mail_from| mail_from.process.deadline(window));
         dkim.into_iter().chain(mail_from).min()
     }
 
@@ -167,10 +159,7 @@ impl Identity {
 
     /// Sets the MAIL FROM domain; setting the same again starts its search over, too.
     pub(super) fn set_mail_from(&mut self, domain: Option<String>, now: Timestamp, check_interval: Duration) {
-        self.mail_from = domain.map(|domain| MailFrom {
-            domain,
-            process: Process::start(now),
-        });
+        self.mail_from = domain.map(|domain| MailFrom { domain, process: Process::start(now) });
         self.restarted(now, check_interval);
     }
 
@@ -178,11 +167,7 @@ impl Identity {
     pub(super) fn force_dkim(&mut self, status: Status, now: Timestamp) {
         self.dkim.process = Process::at(status, now);
         self.dkim.hidden_gets = 0;
-        self.verification = if status == Status::NotStarted {
-            Status::Pending
-        } else {
-            status
-        };
+        self.verification = if status == Status::NotStarted { Status::Pending } else { status };
         self.attempt = rand::random();
     }
 
@@ -232,11 +217,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_mins(1);
 
     fn found(verdict: Verdict) -> Findings {
-        Findings {
-            dkim: Some(verdict),
-            mail_from: None,
-            soa: None,
-        }
+        Findings { dkim: Some(verdict), mail_from: None, soa: None }
     }
 
     #[test]
@@ -271,11 +252,6 @@ mod tests {
         let tokens = new_tokens();
         assert_eq!(tokens.len(), 3);
         assert!(tokens.iter().all(|token| token.len() == 32));
-        assert!(
-            tokens
-                .concat()
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-        );
+        assert!(tokens.concat().chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()));
     }
 }

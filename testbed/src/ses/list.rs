@@ -23,14 +23,9 @@ struct Input {
 pub(super) fn list_identities(state: &mut State, request: &Request) -> OpResult {
     let mut input: Input = request.input()?;
     // The published API has these in the query string of a GET.
-    input.next_token = input
-        .next_token
-        .or_else(|| request.parameter("NextToken").map(str::to_owned));
+    input.next_token = input.next_token.or_else(|| request.parameter("NextToken").map(str::to_owned));
     if let (None, Some(size)) = (input.page_size, request.parameter("PageSize")) {
-        input.page_size = Some(
-            size.parse()
-                .map_err(|_| ApiError::bad_request("PageSize must be a number."))?,
-        );
+        input.page_size = Some(size.parse().map_err(|_| ApiError::bad_request("PageSize must be a number."))?);
     }
     let page_size = page_size(input.page_size)?;
     let after = input.next_token.as_deref().map(name_in_token).transpose()?;
@@ -71,9 +66,7 @@ fn page_size(asked: Option<i64>) -> Result<usize, ApiError> {
 fn check_filter(filter: &BTreeMap<String, String>) -> Result<(), ApiError> {
     const KEYS: [&str; 3] = ["IDENTITY_NAME_CONTAINS", "IDENTITY_TYPE", "VERIFICATION_STATUS"];
     let unknown = filter.keys().find(|key| !KEYS.contains(&key.as_str()));
-    unknown.map_or(Ok(()), |key| {
-        Err(ApiError::bad_request(format!("Unknown filter key <{key}>.")))
-    })
+    unknown.map_or(Ok(()), |key| Err(ApiError::bad_request(format!("Unknown filter key <{key}>."))))
 }
 
 fn passes(identity: &Identity, filter: &BTreeMap<String, String>) -> bool {
@@ -86,20 +79,13 @@ fn passes(identity: &Identity, filter: &BTreeMap<String, String>) -> bool {
 
 /// Opaque to the client, who would otherwise come to rely on what is inside.
 fn token_of(name: &str) -> String {
-    name.bytes()
-        .fold(String::new(), |token, byte| format!("{token}{byte:02x}"))
+    name.bytes().fold(String::new(), |token, byte| format!("{token}{byte:02x}"))
 }
 
 fn name_in_token(token: &str) -> Result<String, ApiError> {
-    let byte = |pair: &[u8]| {
-        std::str::from_utf8(pair)
-            .ok()
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok())
-    };
+    let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
     let bytes: Option<Vec<u8>> = token.as_bytes().chunks(2).map(byte).collect();
-    let name = bytes
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .filter(|name| !name.is_empty());
+    let name = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).filter(|name| !name.is_empty());
     name.ok_or_else(|| ApiError::bad_request("The specified NextToken is not valid."))
 }
 
@@ -109,10 +95,7 @@ mod tests {
 
     #[test]
     fn tokens_lead_back_to_the_name() {
-        assert_eq!(
-            name_in_token(&token_of("mail.example.com")).unwrap(),
-            "mail.example.com"
-        );
+        assert_eq!(name_in_token(&token_of("mail.example.com")).unwrap(), "mail.example.com");
         assert!(name_in_token("").is_err());
         assert!(name_in_token("zz").is_err());
     }

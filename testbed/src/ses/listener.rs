@@ -32,13 +32,7 @@ impl Listener for CuttableListener {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (stream, peer) = Listener::accept(&mut self.0).await;
-        (
-            CuttableStream {
-                stream,
-                cut: Cut::default(),
-            },
-            peer,
-        )
+        (CuttableStream { stream, cut: Cut::default() }, peer)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {

@@ -62,22 +62,13 @@ impl Task {
             zone: zone.to_owned(),
         });
         let exchange = format!("feedback-smtp.{region}.amazonses.com");
-        let mail_from = identity
-            .looks_for_mail_from()
-            .map(|mail_from| (mail_from.domain.clone(), exchange));
-        Self {
-            domain: identity.domain().to_owned(),
-            dkim,
-            mail_from,
-        }
+        let mail_from = identity.looks_for_mail_from().map(|mail_from| (mail_from.domain.clone(), exchange));
+        Self { domain: identity.domain().to_owned(), dkim, mail_from }
     }
 
     pub(super) async fn run(&self, asker: Asker) -> Findings {
-        let (dkim, mail_from, soa) = futures::join!(
-            self.look_for_dkim(asker),
-            self.look_for_mail_from(asker),
-            asker.soa(&self.domain)
-        );
+        let (dkim, mail_from, soa) =
+            futures::join!(self.look_for_dkim(asker), self.look_for_mail_from(asker), asker.soa(&self.domain));
         Findings { dkim, mail_from, soa }
     }
 
@@ -104,11 +95,7 @@ impl Asker {
         let found = self.records(name, RecordType::CNAME).await;
         judged(found, |data| {
             let right = |data: &RData| matches!(data, RData::CNAME(found) if is_name(found, target));
-            if data.iter().all(right) {
-                Verdict::Right
-            } else {
-                Verdict::Wrong(LookError::InvalidValue)
-            }
+            if data.iter().all(right) { Verdict::Right } else { Verdict::Wrong(LookError::InvalidValue) }
         })
     }
 
@@ -118,11 +105,7 @@ impl Asker {
         judged(found, |data| {
             let right =
                 |data: &RData| matches!(data, RData::TXT(txt) if txt.txt_data.concat().windows(2).any(|w| w == b"p="));
-            if data.iter().any(right) {
-                Verdict::Right
-            } else {
-                Verdict::Wrong(LookError::InvalidValue)
-            }
+            if data.iter().any(right) { Verdict::Right } else { Verdict::Wrong(LookError::InvalidValue) }
         })
     }
 
@@ -138,18 +121,14 @@ impl Asker {
 
     async fn soa(self, domain: &str) -> Option<Soa> {
         let answer = ask(self.server, &fqdn(domain)?, RecordType::SOA, self.wait).await?;
-        answer
-            .answers
-            .iter()
-            .chain(&answer.authorities)
-            .find_map(|record| match &record.data {
-                RData::SOA(soa) => Some(Soa {
-                    primary_name_server: plain(&soa.mname),
-                    admin_email: plain(&soa.rname),
-                    serial_number: soa.serial,
-                }),
-                _ => None,
-            })
+        answer.answers.iter().chain(&answer.authorities).find_map(|record| match &record.data {
+            RData::SOA(soa) => Some(Soa {
+                primary_name_server: plain(&soa.mname),
+                admin_email: plain(&soa.rname),
+                serial_number: soa.serial,
+            }),
+            _ => None,
+        })
     }
 
     /// The records of one type at a name, at least one; aliases on the way are the server's business.
@@ -167,17 +146,9 @@ fn records_in(answer: Message, kind: RecordType) -> Result<Vec<RData>, Verdict> 
         ResponseCode::NXDomain => return Err(Verdict::Wrong(LookError::HostNotFound)),
         _ => return Err(Verdict::Unknown(LookError::DnsServerError)),
     }
-    let data: Vec<RData> = answer
-        .answers
-        .into_iter()
-        .map(|record| record.data)
-        .filter(|data| data.record_type() == kind)
-        .collect();
-    if data.is_empty() {
-        Err(Verdict::Wrong(LookError::TypeNotFound))
-    } else {
-        Ok(data)
-    }
+    let data: Vec<RData> =
+        answer.answers.into_iter().map(|record| record.data).filter(|data| data.record_type() == kind).collect();
+    if data.is_empty() { Err(Verdict::Wrong(LookError::TypeNotFound)) } else { Ok(data) }
 }
 
 fn judged(found: Result<Vec<RData>, Verdict>, judge: impl Fn(&[RData]) -> Verdict) -> Verdict {

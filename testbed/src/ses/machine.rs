@@ -46,9 +46,7 @@ pub(super) enum Verdict {
 impl Verdict {
     /// Of several records that must all be right: one that is wrong decides, then one that is unknown.
     pub(super) fn of_all(verdicts: &[Verdict]) -> Verdict {
-        let wrong = verdicts
-            .iter()
-            .find(|verdict| matches!(verdict, Verdict::Wrong(_) | Verdict::Hopeless(_)));
+        let wrong = verdicts.iter().find(|verdict| matches!(verdict, Verdict::Wrong(_) | Verdict::Hopeless(_)));
         let unknown = verdicts.iter().find(|verdict| matches!(verdict, Verdict::Unknown(_)));
         wrong.or(unknown).copied().unwrap_or(Verdict::Right)
     }
@@ -80,10 +78,7 @@ impl Process {
 
     /// Whether SES looks at all; what has FAILED is not looked at again.
     pub(super) fn is_watched(self) -> bool {
-        matches!(
-            self.status,
-            Status::Pending | Status::Success | Status::TemporaryFailure
-        )
+        matches!(self.status, Status::Pending | Status::Success | Status::TemporaryFailure)
     }
 
     /// When SES gives up, if nothing gets better until then.
@@ -140,11 +135,7 @@ mod tests {
             (TemporaryFailure, Verdict::Right, 71, Success),
             (Failed, Verdict::Right, 1, Failed),
         ] {
-            assert_eq!(
-                judged(status, verdict, hours),
-                expected,
-                "{status:?} {verdict:?} after {hours} h"
-            );
+            assert_eq!(judged(status, verdict, hours), expected, "{status:?} {verdict:?} after {hours} h");
         }
     }
 

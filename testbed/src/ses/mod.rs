@@ -105,11 +105,7 @@ impl SesSim {
         tokio::spawn(async move { server.await });
         let looking = stop.clone();
         tokio::spawn(async move { shared.keep_looking(looking).await });
-        Ok(Self {
-            control,
-            address,
-            _stop: Arc::new(stop.drop_guard()),
-        })
+        Ok(Self { control, address, _stop: Arc::new(stop.drop_guard()) })
     }
 
     /// The address, as `AWS_ENDPOINT_URL` wants it.
@@ -135,12 +131,7 @@ async fn answer(
     let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else {
         return error::garbage_response(413);
     };
-    let incoming = Incoming {
-        method: parts.method,
-        uri: parts.uri,
-        headers: parts.headers,
-        body: body.to_vec(),
-    };
+    let incoming = Incoming { method: parts.method, uri: parts.uri, headers: parts.headers, body: body.to_vec() };
     let outgoing = server::serve(&mut shared.state(), incoming);
     tokio::time::sleep(outgoing.after).await;
     outgoing.response.unwrap_or_else(|| {

@@ -28,18 +28,11 @@ pub(super) fn mail_from(state: &mut State, request: &Request) -> OpResult {
     // SES answers 400 here where its own model has a 404.
     let missing = || ApiError::bad_request(format!("Identity {} does not exist.", request.name));
     let identity = state.identity(&request.place, &request.name).ok_or_else(missing)?;
-    let behavior = input
-        .behavior_on_mx_failure
-        .unwrap_or_else(|| DEFAULT_MX_BEHAVIOR.to_owned());
+    let behavior = input.behavior_on_mx_failure.unwrap_or_else(|| DEFAULT_MX_BEHAVIOR.to_owned());
     if !matches!(behavior.as_str(), "USE_DEFAULT_VALUE" | "REJECT_MESSAGE") {
-        return Err(ApiError::bad_request(format!(
-            "Invalid behavior on MX failure <{behavior}>."
-        )));
+        return Err(ApiError::bad_request(format!("Invalid behavior on MX failure <{behavior}>.")));
     }
-    let domain = input
-        .mail_from_domain
-        .filter(|domain| !domain.is_empty())
-        .map(|domain| domain.to_ascii_lowercase());
+    let domain = input.mail_from_domain.filter(|domain| !domain.is_empty()).map(|domain| domain.to_ascii_lowercase());
     if let Some(domain) = &domain {
         check_mail_from(identity, domain, &settings)?;
     }
@@ -91,16 +84,10 @@ pub(super) fn dkim_signing(state: &mut State, request: &Request) -> OpResult {
     let (now, settings) = (state.clock.now(), state.settings.clone());
     let identity = found(state, request)?;
     if identity.kind == Kind::Address {
-        return Err(ApiError::bad_request(
-            "DKIM signing attributes can only be set for a domain.",
-        ));
+        return Err(ApiError::bad_request("DKIM signing attributes can only be set for a domain."));
     }
     let interval = settings.check_interval;
-    match (
-        input.signing_attributes_origin.as_str(),
-        attributes.selector()?,
-        attributes.key_length()?,
-    ) {
+    match (input.signing_attributes_origin.as_str(), attributes.selector()?, attributes.key_length()?) {
         ("EXTERNAL", Some(selector), _) => {
             identity.dkim.origin = Origin::External;
             identity.change_keys(vec![selector.to_owned()], now, interval);
@@ -146,7 +133,5 @@ pub(super) fn configuration_set(state: &mut State, request: &Request) -> OpResul
 }
 
 fn found<'a>(state: &'a mut State, request: &Request) -> Result<&'a mut Identity, ApiError> {
-    state
-        .identity(&request.place, &request.name)
-        .ok_or_else(|| ApiError::identity_not_found(&request.name))
+    state.identity(&request.place, &request.name).ok_or_else(|| ApiError::identity_not_found(&request.name))
 }

@@ -29,11 +29,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(dns: SocketAddr) -> Self {
-        Self {
-            state: Mutex::new(State::new()),
-            dns,
-            looking: tokio::sync::Mutex::new(()),
-        }
+        Self { state: Mutex::new(State::new()), dns, looking: tokio::sync::Mutex::new(()) }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -76,10 +72,7 @@ impl Shared {
     }
 
     async fn look(&self, tasks: Vec<LookTask>, horizon: Option<Timestamp>) {
-        let asker = Asker {
-            server: self.dns,
-            wait: self.state().settings.dns_timeout,
-        };
+        let asker = Asker { server: self.dns, wait: self.state().settings.dns_timeout };
         let looks = tasks.into_iter().map(|task| async move {
             let findings = task.task.run(asker).await;
             (task, findings)

@@ -52,21 +52,11 @@ impl Asked {
         if incoming.method == Method::POST && incoming.uri.path() == "/" {
             let form = sts::parameters(&incoming.body);
             let (operation, subject) = sts::route(&form);
-            return Self {
-                service: Service::Sts,
-                operation,
-                subject,
-                form,
-            };
+            return Self { service: Service::Sts, operation, subject, form };
         }
         let (operation, in_path) = route(incoming.method.as_str(), incoming.uri.path());
         let subject = in_path.or_else(|| subject(operation, incoming));
-        Self {
-            service: Service::Ses,
-            operation,
-            subject,
-            form: Vec::new(),
-        }
+        Self { service: Service::Ses, operation, subject, form: Vec::new() }
     }
 }
 
@@ -111,11 +101,7 @@ pub(super) fn serve(state: &mut State, incoming: Incoming) -> Outgoing {
     };
     if let Some(response) = &outgoing.response {
         call.http_status = Some(response.status().as_u16());
-        call.error = response
-            .headers()
-            .get("x-amzn-errortype")
-            .and_then(|v| v.to_str().ok())
-            .map(str::to_owned);
+        call.error = response.headers().get("x-amzn-errortype").and_then(|v| v.to_str().ok()).map(str::to_owned);
     }
     state.calls.push(call);
     outgoing
@@ -125,10 +111,7 @@ fn authenticated(state: &State, asked: &Asked, headers: &HeaderMap) -> Result<(P
     let scope = auth::scope(headers)?;
     let service = if asked.service == Service::Sts { "sts" } else { "ses" };
     let principal = auth::principal(state, &scope, headers, service)?;
-    let place = Place {
-        account: principal.account.clone(),
-        region: scope.region,
-    };
+    let place = Place { account: principal.account.clone(), region: scope.region };
     Ok((principal, place))
 }
 
@@ -136,16 +119,10 @@ fn with_faults(state: &mut State, asked: &Asked, incoming: Incoming, principal: 
     let failure = state.faults.take(asked.operation);
     match failure {
         Some(Failure::Drop) => {
-            return Outgoing {
-                response: None,
-                after: Duration::ZERO,
-            };
+            return Outgoing { response: None, after: Duration::ZERO };
         }
         Some(Failure::Status(status)) => {
-            return Outgoing {
-                response: Some(garbage_response(status)),
-                after: Duration::ZERO,
-            };
+            return Outgoing { response: Some(garbage_response(status)), after: Duration::ZERO };
         }
         Some(Failure::Code { status, code, message }) => {
             return answered(asked.service, Err(ApiError { status, code, message }));
@@ -168,10 +145,7 @@ fn carried_out(state: &mut State, asked: &Asked, incoming: Incoming, principal: 
     if asked.service == Service::Sts {
         let answer = sts::serve(state, asked.operation, &principal, &asked.form);
         let response = answer.map_or_else(ApiError::into_xml, |body| xml_response(200, body));
-        return Outgoing {
-            response: Some(response),
-            after: Duration::ZERO,
-        };
+        return Outgoing { response: Some(response), after: Duration::ZERO };
     }
     let request = Request {
         operation: asked.operation,
@@ -181,10 +155,7 @@ fn carried_out(state: &mut State, asked: &Asked, incoming: Incoming, principal: 
         query: sts::query_parameters(&incoming.uri),
         body: incoming.body,
     };
-    answered(
-        Service::Ses,
-        admitted(state, &request).and_then(|()| dispatched(state, &request)),
-    )
+    answered(Service::Ses, admitted(state, &request).and_then(|()| dispatched(state, &request)))
 }
 
 /// Rate first, then rights: a refused call does not say whether it would have been allowed.
@@ -202,11 +173,7 @@ fn admitted(state: &mut State, request: &Request) -> Result<(), ApiError> {
 
 /// The refusal of IAM.
 pub(super) fn denial(request: &Request, operation: Operation, name: &str) -> ApiError {
-    let resource = if name.is_empty() {
-        "*".to_owned()
-    } else {
-        request.arn(name)
-    };
+    let resource = if name.is_empty() { "*".to_owned() } else { request.arn(name) };
     ApiError::access_denied(format!(
         "User: {} is not authorized to perform: ses:{operation} on resource: {resource} because no identity-based \
          policy allows the ses:{operation} action",
@@ -230,11 +197,9 @@ fn dispatched(state: &mut State, request: &Request) -> OpResult {
         Operation::CreateConfigurationSet => account::create_configuration_set(state, request),
         Operation::GetConfigurationSet => account::get_configuration_set(state, request),
         Operation::GetAccount => Ok(account::get_account(state)),
-        Operation::AssumeRole | Operation::GetCallerIdentity | Operation::Unknown => Err(ApiError::new(
-            404,
-            "UnknownOperationException",
-            "The requested operation does not exist.",
-        )),
+        Operation::AssumeRole | Operation::GetCallerIdentity | Operation::Unknown => {
+            Err(ApiError::new(404, "UnknownOperationException", "The requested operation does not exist."))
+        }
     }
 }
 
@@ -244,8 +209,5 @@ fn answered(service: Service, result: OpResult) -> Outgoing {
         (Service::Ses, Err(error)) => error.into_json(),
         (Service::Sts, Err(error)) => error.into_xml(),
     };
-    Outgoing {
-        response: Some(response),
-        after: Duration::ZERO,
-    }
+    Outgoing { response: Some(response), after: Duration::ZERO }
 }

@@ -7,10 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Settings of the simulator; all can be changed while it runs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "independent switches, each a line a person can set"
-)]
+#[allow(clippy::struct_excessive_bools, reason = "independent switches, each a line a person can set")]
 pub struct Settings {
     /// Virtual time between two looks at the records of an identity (seconds in JSON).
     #[serde(with = "seconds")]
@@ -118,10 +115,7 @@ mod tests {
     #[test]
     fn some_regions_have_a_zone_of_their_own() {
         assert_eq!(HostedZone::OfRegion.target("eu-west-1"), "dkim.amazonses.com");
-        assert_eq!(
-            HostedZone::OfRegion.target("eu-south-1"),
-            "dkim.eu-south-1.amazonses.com"
-        );
+        assert_eq!(HostedZone::OfRegion.target("eu-south-1"), "dkim.eu-south-1.amazonses.com");
         assert_eq!(HostedZone::Omitted.shown("eu-west-1"), None);
     }
 

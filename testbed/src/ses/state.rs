@@ -59,17 +59,11 @@ pub(super) struct Request {
 
 impl Request {
     pub(super) fn parameter(&self, key: &str) -> Option<&str> {
-        self.query
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
+        self.query.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
     pub(super) fn arn(&self, name: &str) -> String {
-        format!(
-            "arn:aws:ses:{}:{}:identity/{name}",
-            self.place.region, self.place.account
-        )
+        format!("arn:aws:ses:{}:{}:identity/{name}", self.place.region, self.place.account)
     }
 
     /// The body as `T`; an empty one is an empty object.
@@ -121,17 +115,11 @@ impl State {
     }
 
     pub(super) fn identity(&mut self, place: &Place, name: &str) -> Option<&mut Identity> {
-        self.stores
-            .get_mut(place)?
-            .identities
-            .get_mut(&name.to_ascii_lowercase())
+        self.stores.get_mut(place)?.identities.get_mut(&name.to_ascii_lowercase())
     }
 
     fn watched(&self) -> impl Iterator<Item = (&Place, &Identity)> {
-        let all = self
-            .stores
-            .iter()
-            .flat_map(|(place, store)| store.identities.values().map(move |one| (place, one)));
+        let all = self.stores.iter().flat_map(|(place, store)| store.identities.values().map(move |one| (place, one)));
         all.filter(|(_, identity)| identity.is_watched())
     }
 
@@ -151,18 +139,12 @@ impl State {
     /// The looks that are due now, or all there can be.
     pub(super) fn tasks(&self, even_early: bool) -> Vec<LookTask> {
         let now = self.clock.now();
-        let due = self
-            .watched()
-            .filter(|(_, identity)| even_early || identity.next_look <= now);
+        let due = self.watched().filter(|(_, identity)| even_early || identity.next_look <= now);
         due.map(|(place, identity)| LookTask {
             place: place.clone(),
             name: identity.name.clone(),
             attempt: identity.attempt,
-            task: Task::of(
-                identity,
-                &place.region,
-                &self.settings.signing_hosted_zone.target(&place.region),
-            ),
+            task: Task::of(identity, &place.region, &self.settings.signing_hosted_zone.target(&place.region)),
         })
         .collect()
     }
@@ -191,9 +173,7 @@ pub(super) fn next_look(
         let steps = left.as_nanos() / interval.as_nanos();
         next = next.max(now + interval.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX)));
     }
-    deadline
-        .filter(|deadline| *deadline > now)
-        .map_or(next, |deadline| next.min(deadline))
+    deadline.filter(|deadline| *deadline > now).map_or(next, |deadline| next.min(deadline))
 }
 
 #[cfg(test)]

@@ -51,9 +51,7 @@ fn found<'a>(state: &'a mut State, request: &Request, arn: &str) -> Result<&'a m
     let prefix = request.arn("");
     let name = arn.strip_prefix(&prefix).filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| ApiError::bad_request(format!("Invalid resource ARN <{arn}>.")))?;
-    state
-        .identity(&request.place, name)
-        .ok_or_else(|| ApiError::identity_not_found(name))
+    state.identity(&request.place, name).ok_or_else(|| ApiError::identity_not_found(name))
 }
 
 /// The tags with `added` to them, within the limits of AWS.
@@ -67,15 +65,11 @@ pub(super) fn merged(tags: &Tags, added: Vec<Tag>) -> Result<Tags, ApiError> {
             )));
         }
         if key.to_ascii_lowercase().starts_with("aws:") {
-            return Err(ApiError::bad_request(format!(
-                "Tag <{key}> begins with the reserved prefix aws:."
-            )));
+            return Err(ApiError::bad_request(format!("Tag <{key}> begins with the reserved prefix aws:.")));
         }
         let allowed = |c: char| c.is_alphanumeric() || " _.:/=+-@".contains(c);
         if !key.chars().chain(value.chars()).all(allowed) {
-            return Err(ApiError::bad_request(format!(
-                "Tag <{key}> contains characters that are not allowed."
-            )));
+            return Err(ApiError::bad_request(format!("Tag <{key}> contains characters that are not allowed.")));
         }
         merged.insert(key, value);
     }
@@ -90,13 +84,7 @@ mod tests {
     use super::*;
 
     fn one(key: &str, value: &str) -> Result<Tags, ApiError> {
-        merged(
-            &Tags::new(),
-            vec![Tag {
-                key: key.to_owned(),
-                value: value.to_owned(),
-            }],
-        )
+        merged(&Tags::new(), vec![Tag { key: key.to_owned(), value: value.to_owned() }])
     }
 
     #[test]
@@ -109,25 +97,7 @@ mod tests {
         assert!(one("AWS:x", "y").is_err());
         assert!(one("k", "a*b").is_err());
         let fifty: Tags = (0..50).map(|n| (n.to_string(), String::new())).collect();
-        assert!(
-            merged(
-                &fifty,
-                vec![Tag {
-                    key: "0".to_owned(),
-                    value: "again".to_owned()
-                }]
-            )
-            .is_ok()
-        );
-        assert!(
-            merged(
-                &fifty,
-                vec![Tag {
-                    key: "more".to_owned(),
-                    value: String::new()
-                }]
-            )
-            .is_err()
-        );
+        assert!(merged(&fifty, vec![Tag { key: "0".to_owned(), value: "again".to_owned() }]).is_ok());
+        assert!(merged(&fifty, vec![Tag { key: "more".to_owned(), value: String::new() }]).is_err());
     }
 }

@@ -14,10 +14,7 @@ use super::state::Place;
 /// An identity with all that SES knows of it, whatever its API would show at this moment.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(
-    missing_docs,
-    reason = "the names are those of the SES v2 API where there is no comment"
-)]
+#[allow(missing_docs, reason = "the names are those of the SES v2 API where there is no comment")]
 pub struct IdentityView {
     pub account: String,
     pub region: String,
@@ -58,10 +55,7 @@ impl IdentityView {
             account: place.account.clone(),
             region: place.region.clone(),
             name: identity.name.clone(),
-            arn: format!(
-                "arn:aws:ses:{}:{}:identity/{}",
-                place.region, place.account, identity.name
-            ),
+            arn: format!("arn:aws:ses:{}:{}:identity/{}", place.region, place.account, identity.name),
             created: identity.created,
             tags: identity.tags.clone(),
             configuration_set: identity.configuration_set.clone(),

@@ -14,10 +14,7 @@ pub(super) fn status(status: Status) -> String {
 
 /// Enumerations are written as serde names them.
 pub(super) fn named(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default()
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// Epoch seconds with a fraction, as SES writes them.
@@ -35,11 +32,7 @@ pub(super) fn kind(identity: &Identity) -> &'static str {
 /// `DkimAttributes`; for an address, `of` is the domain that it inherits them from.
 pub(super) fn dkim_attributes(of: &Identity, zone: &HostedZone, region: &str) -> Value {
     let dkim = &of.dkim;
-    let shown_status = if dkim.hidden_gets > 0 {
-        Status::NotStarted
-    } else {
-        dkim.process.status
-    };
+    let shown_status = if dkim.hidden_gets > 0 { Status::NotStarted } else { dkim.process.status };
     let shown_tokens: &[String] = if dkim.hidden_gets > 0 { &[] } else { &dkim.tokens };
     let mut out = json!({
         "SigningEnabled": dkim.enabled,
@@ -92,7 +85,5 @@ pub(super) fn verification_info(info: &Info) -> Value {
 
 /// Tags as a list, the way AWS has them.
 pub(super) fn tags<'a>(tags: impl IntoIterator<Item = (&'a String, &'a String)>) -> Value {
-    tags.into_iter()
-        .map(|(key, value)| json!({ "Key": key, "Value": value }))
-        .collect()
+    tags.into_iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect()
 }

@@ -29,10 +29,7 @@ pub(super) async fn plane(options: &WorldOptions) -> Result<(Plane, PathBuf)> {
         let kubeconfig = INSTALLED.get_or_try_init(|| install(plane)).await?;
         return Ok((Plane::Shared(plane), kubeconfig.clone()));
     }
-    let plane = ControlPlane::start(Options {
-        keep_files: options.keep_files,
-        ..Options::default()
-    });
+    let plane = ControlPlane::start(Options { keep_files: options.keep_files, ..Options::default() });
     let plane = Box::new(plane.await?);
     let kubeconfig = install(&plane).await?;
     Ok((Plane::Own(plane), kubeconfig))
@@ -51,12 +48,7 @@ async fn install(plane: &ControlPlane) -> Result<PathBuf> {
     plane.apply_yaml(&namespace).await?;
     let rbac = repository().join("config/rbac").display().to_string();
     plane.kubectl_ok(&["apply", "--server-side", "-k", &rbac]).await?;
-    let established = [
-        "wait",
-        "--for=condition=Established",
-        "--timeout=30s",
-        "crd/sendingdomains.sendingdomain.dev",
-    ];
+    let established = ["wait", "--for=condition=Established", "--timeout=30s", "crd/sendingdomains.sendingdomain.dev"];
     plane.kubectl_ok(&established).await?;
     let kubeconfig = plane.service_account_kubeconfig(SYSTEM_NAMESPACE, OPERATOR).await?;
     settle(&kubeconfig).await?;

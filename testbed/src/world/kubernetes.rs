@@ -25,10 +25,7 @@ impl World {
         let name = format!("test-{:08x}-{}", rand::random::<u32>(), self.next_number());
         let namespaces: Api<Namespace> = Api::all(self.client().clone());
         let namespace = Namespace {
-            metadata: ObjectMeta {
-                name: Some(name.clone()),
-                ..ObjectMeta::default()
-            },
+            metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
             ..Namespace::default()
         };
         namespaces
@@ -188,9 +185,7 @@ impl World {
     pub async fn events(&self, namespace: &str) -> Result<Vec<Event>> {
         let events: Api<Event> = Api::namespaced(self.client().clone(), namespace);
         let listed = events.list(&ListParams::default()).await;
-        let mut listed = listed
-            .map_err(WorldError::kube(format!("list events in {namespace}")))?
-            .items;
+        let mut listed = listed.map_err(WorldError::kube(format!("list events in {namespace}")))?.items;
         listed.sort_by_key(|event| (event.event_time.clone().map(|time| time.0), event.name_any()));
         Ok(listed)
     }
@@ -201,11 +196,7 @@ impl World {
             None => "there is no such object\n".to_owned(),
         };
         let _ = write!(details, "{}", self.log_tails());
-        WorldError::TimedOut {
-            what: format!("{namespace}/{name}: {what}"),
-            waited,
-            details,
-        }
+        WorldError::TimedOut { what: format!("{namespace}/{name}: {what}"), waited, details }
     }
 }
 

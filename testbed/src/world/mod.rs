@@ -101,10 +101,7 @@ impl WorldError {
 
     fn kube(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let what = what.into();
-        move |source| Self::Kube {
-            what,
-            source: Box::new(source),
-        }
+        move |source| Self::Kube { what, source: Box::new(source) }
     }
 }
 
@@ -123,10 +120,7 @@ pub struct WorldOptions {
 impl WorldOptions {
     /// For tests: on [`ControlPlane::shared`].
     pub fn shared() -> Self {
-        Self {
-            shared_control_plane: true,
-            ..Self::default()
-        }
+        Self { shared_control_plane: true, ..Self::default() }
     }
 }
 
@@ -161,13 +155,9 @@ impl World {
             Plane::Shared(plane) => plane.admin_client().await?,
         };
         let dns = DnsServer::start().await?;
-        let cloudflare = CloudflareSim::start(dns.dns())
-            .await
-            .map_err(WorldError::io("the Cloudflare simulator"))?;
+        let cloudflare = CloudflareSim::start(dns.dns()).await.map_err(WorldError::io("the Cloudflare simulator"))?;
         cloudflare.add_token(TOKEN, Perms::full());
-        let ses = SesSim::start(dns.addr())
-            .await
-            .map_err(WorldError::io("the SES simulator"))?;
+        let ses = SesSim::start(dns.addr()).await.map_err(WorldError::io("the SES simulator"))?;
         Ok(Self {
             cloudflare,
             ses,

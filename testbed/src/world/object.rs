@@ -54,9 +54,7 @@ pub fn message<'a>(object: &'a Value, kind: &str) -> &'a str {
 }
 
 fn field<'a>(object: &'a Value, kind: &str, field: &str) -> &'a str {
-    condition(object, kind)
-        .and_then(|condition| condition[field].as_str())
-        .unwrap_or_default()
+    condition(object, kind).and_then(|condition| condition[field].as_str()).unwrap_or_default()
 }
 
 /// Whether status speaks of the spec as it is now.
@@ -71,10 +69,7 @@ pub fn is_ready(object: &Value) -> bool {
 
 /// `status.records`.
 pub fn records(object: &Value) -> &[Value] {
-    object["status"]["records"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default()
+    object["status"]["records"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 /// How many of the records are in this state: `Found`, `Missing`, `Incorrect`, `Unknown`.
@@ -89,10 +84,7 @@ mod tests {
     #[test]
     fn status_is_read_as_it_stands_and_absence_is_no_panic() {
         let mut object = cloudflare("mail", "mail.example.com", "secret");
-        assert_eq!(
-            (phase(&object), reason(&object, "Ready"), count(&object, "Found")),
-            ("", "", 0)
-        );
+        assert_eq!((phase(&object), reason(&object, "Ready"), count(&object, "Found")), ("", "", 0));
         assert!(!is_ready(&object) && condition(&object, "Ready").is_none());
         object["metadata"]["generation"] = json!(2);
         object["status"] = json!({
@@ -104,9 +96,6 @@ mod tests {
         assert!(!is_ready(&object), "it speaks of an older spec");
         object["status"]["observedGeneration"] = json!(2);
         assert!(is_ready(&object));
-        assert_eq!(
-            (phase(&object), message(&object, "Ready"), count(&object, "Missing")),
-            ("Verified", "m", 1)
-        );
+        assert_eq!((phase(&object), message(&object, "Ready"), count(&object, "Missing")), ("Verified", "m", 1));
     }
 }

@@ -68,17 +68,10 @@ pub struct Operator {
 
 impl Operator {
     pub(super) fn start(world: &World, options: &OperatorOptions) -> Result<Self> {
-        let owner_id = options
-            .owner_id
-            .clone()
-            .unwrap_or_else(|| format!("testbed-{:016x}", rand::random::<u64>()));
+        let owner_id = options.owner_id.clone().unwrap_or_else(|| format!("testbed-{:016x}", rand::random::<u64>()));
         let program = program(world, options, &owner_id);
         let process = program.start()?;
-        Ok(Self {
-            program,
-            process,
-            owner_id,
-        })
+        Ok(Self { program, process, owner_id })
     }
 
     /// Its `--owner-id`.
@@ -166,9 +159,7 @@ impl Operator {
 fn program(world: &World, options: &OperatorOptions, owner_id: &str) -> Program {
     let plane = world.control_plane();
     let dns = world.dns_server().addr();
-    let log = plane
-        .directory()
-        .join(format!("operator-{:08x}.log", rand::random::<u32>()));
+    let log = plane.directory().join(format!("operator-{:08x}.log", rand::random::<u32>()));
     let listen = if options.serve { "127.0.0.1:0" } else { "0" };
     let mut program = Program::new("the operator", absolute(&options.program), log)
         .env_clear()
@@ -221,15 +212,8 @@ mod tests {
     #[test]
     fn ports_are_found_in_the_line_of_the_start_only() {
         let line = r#"INFO starting version="0.1.0" metrics=Some(127.0.0.1:4711) health=Some(4712)"#;
-        assert_eq!(
-            (logged_port(line, "metrics"), logged_port(line, "health")),
-            (Some(4711), Some(4712))
-        );
-        for other in [
-            "INFO running metrics=Some(1)",
-            "INFO starting metrics=None",
-            "INFO starting",
-        ] {
+        assert_eq!((logged_port(line, "metrics"), logged_port(line, "health")), (Some(4711), Some(4712)));
+        for other in ["INFO running metrics=Some(1)", "INFO starting metrics=None", "INFO starting"] {
             assert_eq!(logged_port(other, "metrics"), None, "{other}");
         }
     }

@@ -41,26 +41,18 @@ async fn ordered_failures_come_as_ordered_and_are_used_up() {
     assert_eq!(bed.get("/zones").await.status, 503);
     bed.get("/zones").await.result();
 
-    bed.sim
-        .fail_next(1, Failure::Code(400, 1038, "not for this TLD".to_owned()));
+    bed.sim.fail_next(1, Failure::Code(400, 1038, "not for this TLD".to_owned()));
     assert_eq!(bed.get("/zones").await.refusal(), (400, 1038));
     bed.sim.fail_next(1, Failure::Html502);
     let page = bed.get("/zones").await;
-    assert_eq!(
-        (page.status.as_u16(), header(&page, "content-type")),
-        (502, Some("text/html"))
-    );
+    assert_eq!((page.status.as_u16(), header(&page, "content-type")), (502, Some("text/html")));
     bed.sim.fail_next(1, Failure::NonJson);
     let broken = bed.get("/zones").await;
     assert!(broken.status == 200 && broken.body.is_string());
     bed.sim.fail_next(1, Failure::Huge(5_000_000));
     assert!(bed.get("/zones").await.result().is_array());
-    bed.sim
-        .fail_next(1, Failure::Redirect("http://127.0.0.1:9/steal".to_owned()));
-    assert_eq!(
-        bed.get("/zones").await.headers[header::LOCATION],
-        "http://127.0.0.1:9/steal"
-    );
+    bed.sim.fail_next(1, Failure::Redirect("http://127.0.0.1:9/steal".to_owned()));
+    assert_eq!(bed.get("/zones").await.headers[header::LOCATION], "http://127.0.0.1:9/steal");
 
     let asked = Instant::now();
     bed.sim.fail_next(1, Failure::slow(Duration::from_millis(200)));
@@ -78,17 +70,11 @@ async fn a_dropped_connection_commits_or_not() {
     for (failure, committed) in [(Failure::Drop, 0), (Failure::CommitThenDrop, 1)] {
         bed.sim.fail_next_on(1, "POST", "/dns_records", failure.clone());
         bed.get("/zones").await.result();
-        bed.try_call(Method::POST, &path, Some(txt("x", "y")))
-            .await
-            .unwrap_err();
+        bed.try_call(Method::POST, &path, Some(txt("x", "y"))).await.unwrap_err();
         assert_eq!(bed.sim.records(&bed.zone).len(), committed, "{failure:?}");
         assert_eq!(bed.sim.calls().last().unwrap().status, 0);
     }
-    assert_eq!(
-        bed.post(txt("x", "y")).await.refusal(),
-        (400, 81058),
-        "the caller finds its own record"
-    );
+    assert_eq!(bed.post(txt("x", "y")).await.refusal(), (400, 81058), "the caller finds its own record");
 }
 
 #[tokio::test]
@@ -102,10 +88,7 @@ async fn calls_are_logged_with_status_and_token() {
         status,
         token: Some(token.to_owned()),
     };
-    assert_eq!(
-        bed.sim.calls(),
-        [call("/zones?name=example.com", 200, TOKEN), call("/zones", 400, "bad")]
-    );
+    assert_eq!(bed.sim.calls(), [call("/zones?name=example.com", 200, TOKEN), call("/zones", 400, "bad")]);
     bed.sim.reset_calls();
     assert!(bed.sim.calls().is_empty());
 }

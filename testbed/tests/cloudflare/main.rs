@@ -67,18 +67,8 @@ impl Bed {
         let sim = CloudflareSim::start(dns.clone()).await.unwrap();
         let zone = sim.add_zone("example.com");
         sim.add_token(TOKEN, Perms::full());
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .unwrap();
-        Self {
-            sim,
-            dns,
-            zone,
-            http,
-            _server: server,
-        }
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        Self { sim, dns, zone, http, _server: server }
     }
 
     fn records_path(&self) -> String {
@@ -86,10 +76,7 @@ impl Bed {
     }
 
     async fn try_call(&self, method: Method, path: &str, body: Option<Value>) -> reqwest::Result<Answer> {
-        let mut request = self
-            .http
-            .request(method, format!("{}{path}", self.sim.base_url()))
-            .bearer_auth(TOKEN);
+        let mut request = self.http.request(method, format!("{}{path}", self.sim.base_url())).bearer_auth(TOKEN);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -111,9 +98,7 @@ impl Bed {
     }
 
     async fn post(&self, body: Value) -> Answer {
-        self.try_call(Method::POST, &self.records_path(), Some(body))
-            .await
-            .unwrap()
+        self.try_call(Method::POST, &self.records_path(), Some(body)).await.unwrap()
     }
 
     async fn batch(&self, body: Value) -> Answer {

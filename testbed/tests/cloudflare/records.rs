@@ -14,14 +14,8 @@ async fn a_record_is_created_read_patched_put_and_deleted() {
     let answer = bed.post(record).await;
     let made = answer.result();
     assert_eq!(made["name"], "mail.example.com");
-    assert_eq!(
-        (&made["content"], &made["priority"]),
-        (&json!("mx.example.net"), &json!(10))
-    );
-    assert_eq!(
-        (&made["proxiable"], &made["proxied"], &made["ttl"]),
-        (&json!(false), &json!(false), &json!(1))
-    );
+    assert_eq!((&made["content"], &made["priority"]), (&json!("mx.example.net"), &json!(10)));
+    assert_eq!((&made["proxiable"], &made["proxied"], &made["ttl"]), (&json!(false), &json!(false), &json!(1)));
     assert_eq!((&made["comment"], &made["tags"]), (&json!("ours"), &json!([])));
     assert!(made.get("zone_id").is_none() && made.get("created_on").is_some());
     let id = made["id"].as_str().unwrap();
@@ -29,25 +23,15 @@ async fn a_record_is_created_read_patched_put_and_deleted() {
     assert_eq!(bed.on(Method::GET, id, None).await.result(), made);
 
     let patched = bed.on(Method::PATCH, id, Some(json!({"priority": 20}))).await;
-    assert_eq!(
-        (&patched.result()["priority"], &patched.result()["comment"]),
-        (&json!(20), &json!("ours"))
-    );
+    assert_eq!((&patched.result()["priority"], &patched.result()["comment"]), (&json!(20), &json!("ours")));
     let whole = json!({"type": "MX", "name": "mail.example.com", "content": "mx.example.net", "priority": 5});
     let put = bed.on(Method::PUT, id, Some(whole)).await;
-    assert_eq!(
-        (&put.result()["comment"], &put.result()["ttl"]),
-        (&Value::Null, &json!(1)),
-        "PUT resets the rest"
-    );
+    assert_eq!((&put.result()["comment"], &put.result()["ttl"]), (&Value::Null, &json!(1)), "PUT resets the rest");
     assert_eq!(bed.on(Method::DELETE, id, None).await.result(), &json!({"id": id}));
     for method in [Method::GET, Method::DELETE] {
         assert_eq!(bed.on(method, id, None).await.refusal(), (404, 81044));
     }
-    assert_eq!(
-        bed.on(Method::PATCH, id, Some(json!({"ttl": 60}))).await.refusal(),
-        (404, 81044)
-    );
+    assert_eq!(bed.on(Method::PATCH, id, Some(json!({"ttl": 60}))).await.refusal(), (404, 81044));
 }
 
 #[tokio::test]
@@ -63,10 +47,7 @@ async fn faults_in_records_have_their_codes() {
         (json!({"type": "AAAA", "name": name, "content": "192.0.2.1"}), 9006),
         (cname(name, "192.0.2.1"), 9007),
         (cname(name, name), 9039),
-        (
-            json!({"type": "MX", "name": name, "content": "192.0.2.1", "priority": 1}),
-            9009,
-        ),
+        (json!({"type": "MX", "name": name, "content": "192.0.2.1", "priority": 1}), 9009),
         (json!({"type": "MX", "name": name, "content": "mx.example.net"}), 9100),
         (with(txt(name, "x"), "proxied", json!(true)), 9004),
         (with(txt(name, "x"), "ttl", json!(59)), 9021),
@@ -92,23 +73,11 @@ async fn faults_in_records_have_their_codes() {
 #[tokio::test]
 async fn plans_set_the_limits() {
     let bed = Bed::new().await;
-    bed.sim.change_zone(
-        &bed.zone,
-        &ZoneChange {
-            plan: Some(Plan::Enterprise),
-            ..ZoneChange::default()
-        },
-    );
+    bed.sim.change_zone(&bed.zone, &ZoneChange { plan: Some(Plan::Enterprise), ..ZoneChange::default() });
     let rich = json!({"type": "TXT", "name": "x", "content": "y", "ttl": 30, "comment": "c".repeat(500),
         "tags": ["a:b"]});
     bed.post(rich).await.result();
-    bed.sim.change_zone(
-        &bed.zone,
-        &ZoneChange {
-            quota: Some(2),
-            ..ZoneChange::default()
-        },
-    );
+    bed.sim.change_zone(&bed.zone, &ZoneChange { quota: Some(2), ..ZoneChange::default() });
     bed.post(txt("y", "z")).await.result();
     let over = bed.post(txt("z", "z")).await;
     assert_eq!(over.refusal(), (400, 81045));
@@ -121,8 +90,7 @@ async fn names_are_shared_only_as_dns_allows() {
     let address = |name: &str| json!({"type": "A", "name": name, "content": "192.0.2.1", "ttl": 300});
     bed.created(address("a")).await;
     bed.created(cname("c", "t.example.net")).await;
-    bed.created(json!({"type": "NS", "name": "n", "content": "ns.example.net"}))
-        .await;
+    bed.created(json!({"type": "NS", "name": "n", "content": "ns.example.net"})).await;
     bed.created(txt("t", "one")).await;
     for (record, code) in [
         (cname("a", "t.example.net"), 81053),
@@ -167,14 +135,8 @@ async fn lists_are_filtered_ordered_and_paged() {
         ("comment.startswith=mine:", vec!["b.example.com", "a.example.com"]),
         ("comment.absent", vec!["sub.a.example.com", "a-text.example.com"]),
         ("comment.present&order=name", vec!["a.example.com", "b.example.com"]),
-        (
-            "order=name&direction=desc&type=CNAME",
-            vec!["sub.a.example.com", "b.example.com", "a.example.com"],
-        ),
-        (
-            "match=any&type=TXT&name=b.example.com",
-            vec!["b.example.com", "a-text.example.com"],
-        ),
+        ("order=name&direction=desc&type=CNAME", vec!["sub.a.example.com", "b.example.com", "a.example.com"]),
+        ("match=any&type=TXT&name=b.example.com", vec!["b.example.com", "a-text.example.com"]),
     ] {
         assert_eq!(bed.list(query).await.column("name"), names, "{query}");
     }
@@ -220,33 +182,18 @@ async fn a_batch_is_all_or_nothing_and_tells_the_first_error_only() {
     let before = bed.sim.records(&bed.zone);
     let absent = "0".repeat(32);
     for (body, code) in [
-        (
-            json!({"deletes": [{"id": kept}], "posts": [txt("a", "1"), cname("a", "not a host"), txt("b", "")]}),
-            9007,
-        ),
-        (
-            json!({"deletes": [{"id": kept}, {"id": absent}], "posts": [cname("a", "not a host")]}),
-            81044,
-        ),
+        (json!({"deletes": [{"id": kept}], "posts": [txt("a", "1"), cname("a", "not a host"), txt("b", "")]}), 9007),
+        (json!({"deletes": [{"id": kept}, {"id": absent}], "posts": [cname("a", "not a host")]}), 81044),
         (json!({"posts": [txt("a", "1"), txt("a", "1")]}), 81058),
         (json!({"patches": [{"ttl": 60}]}), 9207),
         (json!({"posts": "none"}), 9207),
-        (
-            json!({"posts": (0..201).map(|n| txt(&format!("n{n}"), "1")).collect::<Vec<_>>()}),
-            1004,
-        ),
-        (
-            json!({"posts": (0..200).map(|n| txt(&format!("n{n}"), "1")).collect::<Vec<_>>()}),
-            81045,
-        ),
+        (json!({"posts": (0..201).map(|n| txt(&format!("n{n}"), "1")).collect::<Vec<_>>()}), 1004),
+        (json!({"posts": (0..200).map(|n| txt(&format!("n{n}"), "1")).collect::<Vec<_>>()}), 81045),
     ] {
         assert_eq!(bed.batch(body).await.code(), code);
         assert_eq!(bed.sim.records(&bed.zone), before);
     }
-    assert_eq!(
-        bed.dns.get("a.example.com", testbed::dns::RecordType::TXT).unwrap(),
-        Vec::<String>::new()
-    );
+    assert_eq!(bed.dns.get("a.example.com", testbed::dns::RecordType::TXT).unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -256,23 +203,11 @@ async fn a_person_edits_in_the_dashboard_and_the_comment_stays() {
     record["comment"] = json!("ours");
     let id = bed.created(record).await;
     bed.sim.reset_calls();
-    let edited = bed
-        .sim
-        .edit_record("example.com", &id, json!({"content": "typo.example.net"}))
-        .unwrap();
-    assert_eq!(
-        (&edited["content"], &edited["comment"]),
-        (&json!("typo.example.net"), &json!("ours"))
-    );
+    let edited = bed.sim.edit_record("example.com", &id, json!({"content": "typo.example.net"})).unwrap();
+    assert_eq!((&edited["content"], &edited["comment"]), (&json!("typo.example.net"), &json!("ours")));
     let cleared = bed.sim.edit_record(&bed.zone, &id, json!({"comment": null})).unwrap();
     assert_eq!(cleared["comment"], Value::Null);
-    assert_eq!(
-        bed.sim
-            .add_record(&bed.zone, cname("x", "y.example.net"))
-            .unwrap_err()
-            .code,
-        81053
-    );
+    assert_eq!(bed.sim.add_record(&bed.zone, cname("x", "y.example.net")).unwrap_err().code, 81053);
     bed.sim.delete_record(&bed.zone, &id).unwrap();
     assert_eq!(bed.sim.delete_record(&bed.zone, &id).unwrap_err().code, 81044);
     assert!(bed.sim.calls().is_empty());

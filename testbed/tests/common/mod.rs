@@ -27,11 +27,7 @@ impl KilledParent {
             .spawn()
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
-        let lines = output
-            .lines()
-            .map(Result::unwrap)
-            .take_while(|line| line != "up")
-            .collect();
+        let lines = output.lines().map(Result::unwrap).take_while(|line| line != "up").collect();
         Self { child, lines }
     }
 
@@ -47,9 +43,7 @@ impl KilledParent {
 
     fn values<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a str> {
         // The test harness writes the test's name on the first line.
-        self.lines
-            .iter()
-            .filter_map(move |line| line.rsplit_once(&format!("{word} ")).map(|(_, value)| value))
+        self.lines.iter().filter_map(move |line| line.rsplit_once(&format!("{word} ")).map(|(_, value)| value))
     }
 
     /// SIGKILL: no destructor runs.
@@ -61,10 +55,7 @@ impl KilledParent {
 
 /// Whether a process runs; a zombie that nobody has reaped yet does not.
 pub fn lives(pid: u32) -> bool {
-    let Ok(output) = Command::new("ps")
-        .args(["-o", "stat=", "-p", &pid.to_string()])
-        .output()
-    else {
+    let Ok(output) = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output() else {
         return false;
     };
     let state = String::from_utf8_lossy(&output.stdout).trim().to_owned();

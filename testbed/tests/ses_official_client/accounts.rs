@@ -10,9 +10,7 @@ const ROLE: &str = "arn:aws:iam::111122223333:role/mail";
 
 async fn as_role(bed: &Bed, external_id: Option<&str>) -> Client {
     let base = config(&bed.ses, REGION, "AKIDTEST").await;
-    let provider = AssumeRoleProvider::builder(ROLE)
-        .session_name("operator")
-        .configure(&base);
+    let provider = AssumeRoleProvider::builder(ROLE).session_name("operator").configure(&base);
     let provider = match external_id {
         Some(id) => provider.external_id(id),
         None => provider,
@@ -31,18 +29,10 @@ async fn a_role_works_in_its_own_account() {
     let bed = bed().await;
     bed.ses.add_role(ROLE, Some("owner/namespace"));
     let client = as_role(&bed, Some("owner/namespace")).await;
-    client
-        .create_email_identity()
-        .email_identity(DOMAIN)
-        .send()
-        .await
-        .unwrap();
+    client.create_email_identity().email_identity(DOMAIN).send().await.unwrap();
     assert!(bed.ses.identity(REGION, DOMAIN).is_none());
     let identity = bed.ses.account_region("111122223333", REGION).identity(DOMAIN).unwrap();
-    assert_eq!(
-        identity.arn,
-        "arn:aws:ses:eu-west-1:111122223333:identity/mail.example.com"
-    );
+    assert_eq!(identity.arn, "arn:aws:ses:eu-west-1:111122223333:identity/mail.example.com");
     bed.create(DOMAIN).await;
     let operations: Vec<String> = bed.ses.calls().iter().map(|call| call.operation.to_string()).collect();
     assert_eq!(operations, ["AssumeRole", "CreateEmailIdentity", "CreateEmailIdentity"]);
@@ -66,10 +56,7 @@ async fn a_role_is_refused_without_its_external_id() {
         let client = as_role(&bed, given).await;
         let error = client.list_email_identities().send().await.unwrap_err();
         let text = format!("{error:?}");
-        assert!(
-            text.contains("AccessDenied") && text.contains("sts:AssumeRole on resource"),
-            "{text}"
-        );
+        assert!(text.contains("AccessDenied") && text.contains("sts:AssumeRole on resource"), "{text}");
     }
     bed.ses.add_role(ROLE, None);
     as_role(&bed, None).await.list_email_identities().send().await.unwrap();
@@ -80,24 +67,11 @@ async fn keys_belong_to_accounts_and_can_be_revoked() {
     let bed = bed().await;
     bed.ses.add_access_key("AKIAOTHER", "444455556666");
     let other = Client::new(&config(&bed.ses, REGION, "AKIAOTHER").await);
-    other
-        .create_email_identity()
-        .email_identity(DOMAIN)
-        .send()
-        .await
-        .unwrap();
-    assert!(
-        bed.ses
-            .account_region("444455556666", REGION)
-            .identity(DOMAIN)
-            .is_some()
-    );
+    other.create_email_identity().email_identity(DOMAIN).send().await.unwrap();
+    assert!(bed.ses.account_region("444455556666", REGION).identity(DOMAIN).is_some());
     bed.ses.revoke_access_key("AKIAOTHER");
-    let expected = refused(
-        403,
-        "UnrecognizedClientException",
-        "The security token included in the request is invalid.",
-    );
+    let expected =
+        refused(403, "UnrecognizedClientException", "The security token included in the request is invalid.");
     assert_eq!(refusal(other.list_email_identities().send().await), expected);
     let invented = Client::new(&config(&bed.ses, REGION, "ASIAINVENTED").await);
     assert_eq!(refusal(invented.list_email_identities().send().await), expected);
@@ -106,14 +80,7 @@ async fn keys_belong_to_accounts_and_can_be_revoked() {
 #[tokio::test]
 async fn account_shows_sandbox_and_production() {
     let bed = bed().await;
-    assert!(
-        bed.client
-            .get_account()
-            .send()
-            .await
-            .unwrap()
-            .production_access_enabled()
-    );
+    assert!(bed.client.get_account().send().await.unwrap().production_access_enabled());
     bed.ses.configure(|settings| settings.production_access = false);
     let account = bed.client.get_account().send().await.unwrap();
     assert!(!account.production_access_enabled());
@@ -130,36 +97,17 @@ async fn requests_that_are_not_signed_properly_are_refused() {
              SignedHeaders=host;x-amz-date, Signature={signature}"
         )
     };
-    assert_eq!(
-        ask(&bed.ses, None).await,
-        (403, "MissingAuthenticationTokenException".to_owned())
-    );
-    assert_eq!(
-        ask(&bed.ses, Some("Bearer x")).await,
-        (403, "IncompleteSignatureException".to_owned())
-    );
-    assert_eq!(
-        ask(&bed.ses, Some(&signed("s3"))).await,
-        (403, "SignatureDoesNotMatchException".to_owned())
-    );
+    assert_eq!(ask(&bed.ses, None).await, (403, "MissingAuthenticationTokenException".to_owned()));
+    assert_eq!(ask(&bed.ses, Some("Bearer x")).await, (403, "IncompleteSignatureException".to_owned()));
+    assert_eq!(ask(&bed.ses, Some(&signed("s3"))).await, (403, "SignatureDoesNotMatchException".to_owned()));
     assert_eq!(ask(&bed.ses, Some(&signed("ses"))).await, (200, String::new()));
 
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let whoami = http
-        .post(bed.ses.endpoint())
-        .body("Action=GetCallerIdentity&Version=2011-06-15");
+    let whoami = http.post(bed.ses.endpoint()).body("Action=GetCallerIdentity&Version=2011-06-15");
     let unsigned = whoami.try_clone().unwrap().send().await.unwrap();
     assert_eq!(unsigned.status().as_u16(), 403);
-    assert!(
-        unsigned
-            .text()
-            .await
-            .unwrap()
-            .contains("<Code>MissingAuthenticationToken</Code>")
-    );
-    let whoami = whoami
-        .header("x-amz-date", "20260801T000000Z")
-        .header("authorization", signed("sts"));
+    assert!(unsigned.text().await.unwrap().contains("<Code>MissingAuthenticationToken</Code>"));
+    let whoami = whoami.header("x-amz-date", "20260801T000000Z").header("authorization", signed("sts"));
     let answer = whoami.send().await.unwrap().text().await.unwrap();
     assert!(answer.contains("<Account>123456789012</Account>"), "{answer}");
 }
@@ -173,9 +121,6 @@ async fn ask(ses: &SesSim, authorization: Option<&str>) -> (u16, String) {
         request = request.header("authorization", authorization);
     }
     let response = request.send().await.unwrap();
-    let error = response
-        .headers()
-        .get("x-amzn-errortype")
-        .map(|error| error.to_str().unwrap().to_owned());
+    let error = response.headers().get("x-amzn-errortype").map(|error| error.to_str().unwrap().to_owned());
     (response.status().as_u16(), error.unwrap_or_default())
 }

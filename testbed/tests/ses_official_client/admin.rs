@@ -22,17 +22,8 @@ async fn help_settings_and_clock() {
     let bed = bed().await;
     let (status, help) = admin(&bed, Method::GET, "", None).await;
     assert!(status == 200 && help.as_str().unwrap().contains("/_admin/identities"));
-    let (_, settings) = admin(
-        &bed,
-        Method::POST,
-        "/settings",
-        Some(json!({"rateLimit": 1, "checkInterval": 2})),
-    )
-    .await;
-    assert_eq!(
-        (settings["rateLimit"].as_f64(), settings["identityQuota"].as_u64()),
-        (Some(1.0), Some(10_000))
-    );
+    let (_, settings) = admin(&bed, Method::POST, "/settings", Some(json!({"rateLimit": 1, "checkInterval": 2}))).await;
+    assert_eq!((settings["rateLimit"].as_f64(), settings["identityQuota"].as_u64()), (Some(1.0), Some(10_000)));
     assert_eq!(bed.ses.settings().check_interval.as_secs(), 2);
     let (status, _) = admin(&bed, Method::POST, "/settings", Some(json!({"rateLimt": 1}))).await;
     assert_eq!(status, 400);
@@ -54,10 +45,7 @@ async fn identities_are_made_shown_changed_and_deleted() {
     assert_eq!(made["tags"]["owner"], "somebody");
     assert!(bed.get(DOMAIN).await.verified_for_sending_status());
     bed.ses.look_now().await;
-    assert!(
-        bed.get(DOMAIN).await.verified_for_sending_status(),
-        "left alone by the looks"
-    );
+    assert!(bed.get(DOMAIN).await.verified_for_sending_status(), "left alone by the looks");
     let status_path = "/identities/mail.example.com/status?region=eu-west-1";
     let (_, changed) = admin(&bed, Method::PUT, status_path, Some(json!({"dkim": "FAILED"}))).await;
     assert_eq!(changed["verificationStatus"], "FAILED");
@@ -76,12 +64,7 @@ async fn failures_denials_and_calls() {
     assert_eq!(admin(&bed, Method::POST, "/failures", Some(failure)).await.0, 200);
     let list = || bed.client.list_email_identities().send();
     assert_eq!(refusal(list().await).0, 429);
-    assert_eq!(
-        admin(&bed, Method::POST, "/failures", Some(json!({"failure": "drop"})))
-            .await
-            .0,
-        200
-    );
+    assert_eq!(admin(&bed, Method::POST, "/failures", Some(json!({"failure": "drop"}))).await.0, 200);
     assert!(list().await.is_err());
     admin(&bed, Method::PUT, "/denied/ListEmailIdentities", None).await;
     assert_eq!(refusal(list().await).0, 403);

@@ -15,16 +15,8 @@ async fn errors_on_demand_look_like_those_of_the_service() {
     for (failure, status, code) in [
         (Failure::too_many_requests(), 429, "TooManyRequestsException"),
         (Failure::throttling(), 400, "ThrottlingException"),
-        (
-            Failure::concurrent_modification(),
-            500,
-            "ConcurrentModificationException",
-        ),
-        (
-            Failure::code(400, "LimitExceededException", "no more"),
-            400,
-            "LimitExceededException",
-        ),
+        (Failure::concurrent_modification(), 500, "ConcurrentModificationException"),
+        (Failure::code(400, "LimitExceededException", "no more"), 400, "LimitExceededException"),
     ] {
         bed.ses.fail_next(1, failure);
         let (got_status, got_code, _) = refusal(get().await);
@@ -34,17 +26,13 @@ async fn errors_on_demand_look_like_those_of_the_service() {
     let (status, code, _) = refusal(get().await);
     assert_eq!((status, code), (502, None));
     bed.ses.fail_next(1, Failure::Status(200));
-    assert!(
-        matches!(get().await, Err(SdkError::ServiceError(_) | SdkError::ResponseError(_))),
-        "not JSON"
-    );
+    assert!(matches!(get().await, Err(SdkError::ServiceError(_) | SdkError::ResponseError(_))), "not JSON");
 }
 
 #[tokio::test]
 async fn failures_can_be_for_one_operation() {
     let bed = bed().await;
-    bed.ses
-        .fail_next_for(Operation::CreateEmailIdentity, 2, Failure::throttling());
+    bed.ses.fail_next_for(Operation::CreateEmailIdentity, 2, Failure::throttling());
     bed.client.list_email_identities().send().await.unwrap();
     let create = || bed.client.create_email_identity().email_identity(DOMAIN).send();
     assert!(create().await.is_err());
@@ -67,11 +55,7 @@ async fn a_dropped_connection_leaves_it_open_what_was_done() {
     assert!(bed.ses.identity(REGION, DOMAIN).is_some());
     let statuses: Vec<Option<u16>> = bed.ses.calls().iter().map(|call| call.http_status).collect();
     assert_eq!(statuses, [None, None], "each was sent once");
-    assert_eq!(
-        refusal(create().await).1.as_deref(),
-        Some("AlreadyExistsException"),
-        "the next connection is good"
-    );
+    assert_eq!(refusal(create().await).1.as_deref(), Some("AlreadyExistsException"), "the next connection is good");
 }
 
 #[tokio::test]
@@ -94,10 +78,7 @@ async fn more_than_the_rate_allows_is_refused() {
     let list = || bed.client.list_email_identities().send();
     list().await.unwrap();
     list().await.unwrap();
-    assert_eq!(
-        refusal(list().await),
-        refused(429, "TooManyRequestsException", "Too Many Requests")
-    );
+    assert_eq!(refusal(list().await), refused(429, "TooManyRequestsException", "Too Many Requests"));
     let elsewhere = aws_sdk_sesv2::Client::new(&crate::config(&bed.ses, "us-east-1", "AKIDTEST").await);
     elsewhere.list_email_identities().send().await.unwrap();
     tokio::time::sleep(Duration::from_millis(600)).await;
@@ -108,13 +89,7 @@ async fn more_than_the_rate_allows_is_refused() {
 async fn what_is_denied_says_who_may_not_do_what() {
     let bed = bed().await;
     let tag = Tag::builder().key("team").value("post").build().unwrap();
-    let create = || {
-        bed.client
-            .create_email_identity()
-            .email_identity(DOMAIN)
-            .tags(tag.clone())
-            .send()
-    };
+    let create = || bed.client.create_email_identity().email_identity(DOMAIN).tags(tag.clone()).send();
     let message = |action: &str| {
         format!(
             "User: arn:aws:iam::123456789012:user/AKIDTEST is not authorized to perform: ses:{action} on resource: \
@@ -135,50 +110,21 @@ async fn what_is_denied_says_who_may_not_do_what() {
 async fn calls_are_written_down() {
     let bed = bed().await;
     bed.create(DOMAIN).await;
-    let _ = bed
-        .client
-        .get_email_identity()
-        .email_identity("none.example.com")
-        .send()
-        .await;
+    let _ = bed.client.get_email_identity().email_identity("none.example.com").send().await;
     let calls = bed.ses.calls();
     assert_eq!(calls.len(), 2);
     assert_eq!(calls[0].operation, Operation::CreateEmailIdentity);
     assert_eq!(calls[0].identity.as_deref(), Some(DOMAIN));
-    assert_eq!(
-        (calls[0].account.as_str(), calls[0].region.as_str()),
-        ("123456789012", REGION)
-    );
+    assert_eq!((calls[0].account.as_str(), calls[0].region.as_str()), ("123456789012", REGION));
     assert_eq!((calls[0].http_status, calls[0].error.as_deref()), (Some(200), None));
-    assert_eq!(
-        (calls[1].http_status, calls[1].error.as_deref()),
-        (Some(404), Some("NotFoundException"))
-    );
+    assert_eq!((calls[1].http_status, calls[1].error.as_deref()), (Some(404), Some("NotFoundException")));
     bed.ses.reset_calls();
     assert!(bed.ses.calls().is_empty());
     let arn = bed.ses.identity(REGION, DOMAIN).unwrap().arn;
     let tag = Tag::builder().key("team").value("post").build().unwrap();
-    bed.client
-        .tag_resource()
-        .resource_arn(&arn)
-        .tags(tag)
-        .send()
-        .await
-        .unwrap();
-    bed.client
-        .untag_resource()
-        .resource_arn(&arn)
-        .tag_keys("team")
-        .send()
-        .await
-        .unwrap();
-    assert!(
-        bed.ses
-            .calls()
-            .iter()
-            .all(|call| call.identity.as_deref() == Some(DOMAIN)),
-        "also by its ARN"
-    );
+    bed.client.tag_resource().resource_arn(&arn).tags(tag).send().await.unwrap();
+    bed.client.untag_resource().resource_arn(&arn).tag_keys("team").send().await.unwrap();
+    assert!(bed.ses.calls().iter().all(|call| call.identity.as_deref() == Some(DOMAIN)), "also by its ARN");
 }
 
 #[tokio::test]

@@ -10,17 +10,9 @@ use crate::{Bed, REGION, bed, refusal};
 async fn all(bed: &Bed, page_size: Option<i32>) -> (Vec<String>, usize) {
     let (mut names, mut pages, mut next) = (Vec::new(), 0, None);
     loop {
-        let list = bed
-            .client
-            .list_email_identities()
-            .set_page_size(page_size)
-            .set_next_token(next);
+        let list = bed.client.list_email_identities().set_page_size(page_size).set_next_token(next);
         let page = list.send().await.unwrap();
-        names.extend(
-            page.email_identities()
-                .iter()
-                .map(|item| item.identity_name().unwrap().to_owned()),
-        );
+        names.extend(page.email_identities().iter().map(|item| item.identity_name().unwrap().to_owned()));
         pages += 1;
         next = page.next_token;
         if next.is_none() {
@@ -32,9 +24,7 @@ async fn all(bed: &Bed, page_size: Option<i32>) -> (Vec<String>, usize) {
 fn fill(bed: &Bed, count: usize) {
     let region = bed.ses.region(REGION);
     for n in 0..count {
-        region
-            .put_foreign_identity(&format!("d{n:04}.example.org"), &BTreeMap::new(), n % 2 == 0)
-            .unwrap();
+        region.put_foreign_identity(&format!("d{n:04}.example.org"), &BTreeMap::new(), n % 2 == 0).unwrap();
     }
 }
 
@@ -55,17 +45,9 @@ async fn small_pages_survive_deletions_in_between() {
     fill(&bed, 4);
     let first = bed.client.list_email_identities().page_size(2).send().await.unwrap();
     bed.ses.region(REGION).delete_identity("d0001.example.org");
-    let list = bed
-        .client
-        .list_email_identities()
-        .page_size(2)
-        .set_next_token(first.next_token);
+    let list = bed.client.list_email_identities().page_size(2).set_next_token(first.next_token);
     let second = list.send().await.unwrap();
-    let names: Vec<_> = second
-        .email_identities()
-        .iter()
-        .filter_map(IdentityInfo::identity_name)
-        .collect();
+    let names: Vec<_> = second.email_identities().iter().filter_map(IdentityInfo::identity_name).collect();
     assert_eq!(names, ["d0002.example.org", "d0003.example.org"]);
     assert_eq!(second.next_token(), None);
 }
@@ -76,13 +58,7 @@ async fn filters_narrow_the_list_and_items_show_the_status() {
     fill(&bed, 4);
     bed.create("me@example.com").await;
     let count = async |key: IdentityFilterKey, value: &str| {
-        let list = bed
-            .client
-            .list_email_identities()
-            .filter(key, value)
-            .send()
-            .await
-            .unwrap();
+        let list = bed.client.list_email_identities().filter(key, value).send().await.unwrap();
         list.email_identities().len()
     };
     assert_eq!(count(IdentityFilterKey::VerificationStatus, "SUCCESS").await, 2);
@@ -119,9 +95,7 @@ async fn the_get_form_of_the_published_api_works_too() {
     );
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let get = http.get(format!("{}/v2/email/identities?PageSize=2", bed.ses.endpoint()));
-    let get = get
-        .header("x-amz-date", "20260801T000000Z")
-        .header("authorization", authorization);
+    let get = get.header("x-amz-date", "20260801T000000Z").header("authorization", authorization);
     let page: serde_json::Value = get.send().await.unwrap().json().await.unwrap();
     assert_eq!(page["EmailIdentities"].as_array().unwrap().len(), 2);
     assert!(page["NextToken"].is_string());

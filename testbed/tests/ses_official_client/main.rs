@@ -39,12 +39,7 @@ async fn bed() -> Bed {
     let ses = SesSim::start(server.addr()).await.unwrap();
     ses.set_clock_rate(0.0);
     let client = Client::new(&config(&ses, REGION, "AKIDTEST").await);
-    Bed {
-        ses,
-        dns,
-        client,
-        _server: server,
-    }
+    Bed { ses, dns, client, _server: server }
 }
 
 async fn config(ses: &SesSim, region: &str, access_key: &str) -> SdkConfig {
@@ -60,23 +55,12 @@ async fn config(ses: &SesSim, region: &str, access_key: &str) -> SdkConfig {
 impl Bed {
     /// Creates the identity and gives its tokens.
     async fn create(&self, name: &str) -> Vec<String> {
-        let made = self
-            .client
-            .create_email_identity()
-            .email_identity(name)
-            .send()
-            .await
-            .unwrap();
+        let made = self.client.create_email_identity().email_identity(name).send().await.unwrap();
         made.dkim_attributes.unwrap().tokens.unwrap()
     }
 
     async fn get(&self, name: &str) -> GetEmailIdentityOutput {
-        self.client
-            .get_email_identity()
-            .email_identity(name)
-            .send()
-            .await
-            .unwrap()
+        self.client.get_email_identity().email_identity(name).send().await.unwrap()
     }
 
     /// (DKIM status, verification status, verified for sending).
@@ -89,19 +73,12 @@ impl Bed {
 
     async fn mail_from_status(&self, name: &str) -> String {
         let got = self.get(name).await;
-        got.mail_from_attributes()
-            .unwrap()
-            .mail_from_domain_status()
-            .as_str()
-            .to_owned()
+        got.mail_from_attributes().unwrap().mail_from_domain_status().as_str().to_owned()
     }
 
     async fn error_type(&self, name: &str) -> Option<String> {
         let got = self.get(name).await;
-        got.verification_info()
-            .unwrap()
-            .error_type()
-            .map(|error| error.as_str().to_owned())
+        got.verification_info().unwrap().error_type().map(|error| error.as_str().to_owned())
     }
 
     async fn put_mail_from(&self, name: &str, domain: &str) {
@@ -113,17 +90,13 @@ impl Bed {
     fn publish(&self, name: &str, tokens: &[String]) {
         for token in tokens {
             let target = format!("{token}.dkim.amazonses.com");
-            self.dns
-                .set(&format!("{token}._domainkey.{name}"), RecordType::CNAME, &[target])
-                .unwrap();
+            self.dns.set(&format!("{token}._domainkey.{name}"), RecordType::CNAME, &[target]).unwrap();
         }
     }
 
     fn unpublish(&self, name: &str, tokens: &[String]) {
         for token in tokens {
-            self.dns
-                .remove(&format!("{token}._domainkey.{name}"), RecordType::CNAME)
-                .unwrap();
+            self.dns.remove(&format!("{token}._domainkey.{name}"), RecordType::CNAME).unwrap();
         }
     }
 }
@@ -138,11 +111,7 @@ fn refusal<T: Debug, E: ProvideErrorMetadata + Debug>(
 ) -> (u16, Option<String>, Option<String>) {
     let error = result.unwrap_err();
     let status = error.raw_response().map_or(0, |response| response.status().as_u16());
-    (
-        status,
-        error.code().map(str::to_owned),
-        error.message().map(str::to_owned),
-    )
+    (status, error.code().map(str::to_owned), error.message().map(str::to_owned))
 }
 
 fn refused(status: u16, code: &str, message: &str) -> (u16, Option<String>, Option<String>) {
@@ -150,7 +119,5 @@ fn refused(status: u16, code: &str, message: &str) -> (u16, Option<String>, Opti
 }
 
 fn pairs(tags: &[(&str, &str)]) -> BTreeMap<String, String> {
-    tags.iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
+    tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }

@@ -14,13 +14,7 @@ const MX: &str = "10 feedback-smtp.eu-west-1.amazonses.com";
 #[tokio::test]
 async fn an_identity_is_verified_once_all_three_records_are_right() {
     let bed = bed().await;
-    let made = bed
-        .client
-        .create_email_identity()
-        .email_identity(DOMAIN)
-        .send()
-        .await
-        .unwrap();
+    let made = bed.client.create_email_identity().email_identity(DOMAIN).send().await.unwrap();
     let dkim = made.dkim_attributes().unwrap();
     assert_eq!(dkim.status().unwrap().as_str(), "NOT_STARTED");
     assert_eq!(dkim.signing_hosted_zone(), Some("dkim.amazonses.com"));
@@ -34,11 +28,7 @@ async fn an_identity_is_verified_once_all_three_records_are_right() {
     assert_eq!(bed.error_type(DOMAIN).await.as_deref(), Some("HOST_NOT_FOUND"));
 
     bed.publish(DOMAIN, dkim.tokens());
-    assert_eq!(
-        bed.statuses(DOMAIN).await,
-        three("PENDING", "PENDING", false),
-        "SES has not looked yet"
-    );
+    assert_eq!(bed.statuses(DOMAIN).await, three("PENDING", "PENDING", false), "SES has not looked yet");
     bed.ses.advance(Duration::from_mins(1)).await;
     assert_eq!(bed.statuses(DOMAIN).await, three("SUCCESS", "SUCCESS", true));
 
@@ -49,10 +39,7 @@ async fn an_identity_is_verified_once_all_three_records_are_right() {
     assert!(info.last_checked_timestamp().unwrap().secs() <= bed.ses.now().as_second());
     let soa = info.soa_record().unwrap();
     assert_eq!(soa.primary_name_server(), Some("ns1.example.com"));
-    assert_eq!(
-        Some(soa.serial_number()),
-        bed.dns.serial("example.com").unwrap().map(i64::from)
-    );
+    assert_eq!(Some(soa.serial_number()), bed.dns.serial("example.com").unwrap().map(i64::from));
 }
 
 #[tokio::test]
@@ -82,9 +69,7 @@ async fn starting_again_can_be_made_to_have_no_effect() {
     let bed = bed().await;
     bed.ses.configure(|settings| settings.rearm_refused = true);
     let tokens = bed.create(DOMAIN).await;
-    bed.ses
-        .region("eu-west-1")
-        .set_dkim_status(DOMAIN, testbed::ses::Status::Failed);
+    bed.ses.region("eu-west-1").set_dkim_status(DOMAIN, testbed::ses::Status::Failed);
     bed.publish(DOMAIN, &tokens);
     assert_eq!(sign_again(&bed, None).await.0, "FAILED");
     bed.ses.look_now().await;
@@ -99,10 +84,7 @@ async fn lost_records_are_a_temporary_failure_for_72_hours() {
     bed.ses.advance(HOUR).await;
     bed.unpublish(DOMAIN, &tokens);
     bed.ses.advance(HOUR).await;
-    assert_eq!(
-        bed.statuses(DOMAIN).await,
-        three("TEMPORARY_FAILURE", "TEMPORARY_FAILURE", true)
-    );
+    assert_eq!(bed.statuses(DOMAIN).await, three("TEMPORARY_FAILURE", "TEMPORARY_FAILURE", true));
     bed.publish(DOMAIN, &tokens);
     bed.ses.advance(HOUR).await;
     assert_eq!(bed.statuses(DOMAIN).await, three("SUCCESS", "SUCCESS", true));
@@ -116,8 +98,7 @@ async fn lost_records_are_a_temporary_failure_for_72_hours() {
 #[tokio::test]
 async fn a_silent_or_failing_dns_server_changes_no_status() {
     let bed = bed().await;
-    bed.ses
-        .configure(|settings| settings.dns_timeout = Duration::from_millis(50));
+    bed.ses.configure(|settings| settings.dns_timeout = Duration::from_millis(50));
     let tokens = bed.create(DOMAIN).await;
     bed.publish(DOMAIN, &tokens);
     bed.ses.look_now().await;
@@ -130,11 +111,7 @@ async fn a_silent_or_failing_dns_server_changes_no_status() {
     bed.dns.clear_faults();
     bed.dns.set_fault("*", None, Fault::Truncate).unwrap();
     bed.ses.look_now().await;
-    assert_eq!(
-        bed.error_type(DOMAIN).await,
-        None,
-        "truncated answers are fetched over TCP"
-    );
+    assert_eq!(bed.error_type(DOMAIN).await, None, "truncated answers are fetched over TCP");
 }
 
 #[tokio::test]
@@ -143,9 +120,7 @@ async fn the_error_says_what_was_found_instead() {
     let tokens = bed.create(DOMAIN).await;
     bed.publish(DOMAIN, &tokens);
     let name = format!("{}._domainkey.{DOMAIN}", tokens[1]);
-    bed.dns
-        .set(&name, RecordType::CNAME, &["elsewhere.example.net"])
-        .unwrap();
+    bed.dns.set(&name, RecordType::CNAME, &["elsewhere.example.net"]).unwrap();
     bed.ses.look_now().await;
     assert_eq!(bed.error_type(DOMAIN).await.as_deref(), Some("INVALID_VALUE"));
     bed.dns.remove(&name, RecordType::CNAME).unwrap();
@@ -161,11 +136,7 @@ async fn another_key_length_gives_other_tokens_but_revokes_nothing() {
     let tokens = bed.create(DOMAIN).await;
     bed.publish(DOMAIN, &tokens);
     bed.ses.look_now().await;
-    assert_eq!(
-        sign_again(&bed, Some(DkimSigningKeyLength::Rsa2048Bit)).await.1,
-        tokens,
-        "it is 2048 already"
-    );
+    assert_eq!(sign_again(&bed, Some(DkimSigningKeyLength::Rsa2048Bit)).await.1, tokens, "it is 2048 already");
     let changed = sign_again(&bed, Some(DkimSigningKeyLength::Rsa1024Bit)).await;
     assert_eq!(changed.0, "PENDING");
     assert!(changed.1.iter().all(|token| !tokens.contains(token)));
@@ -174,10 +145,7 @@ async fn another_key_length_gives_other_tokens_but_revokes_nothing() {
     assert_eq!(bed.ses.identity("eu-west-1", DOMAIN).unwrap().previous_tokens, tokens);
     let got = bed.get(DOMAIN).await;
     let dkim = got.dkim_attributes().unwrap();
-    assert_eq!(
-        dkim.current_signing_key_length(),
-        Some(&DkimSigningKeyLength::Rsa1024Bit)
-    );
+    assert_eq!(dkim.current_signing_key_length(), Some(&DkimSigningKeyLength::Rsa1024Bit));
     assert!(dkim.last_key_generation_timestamp().is_some());
     bed.publish(DOMAIN, &changed.1);
     bed.ses.look_now().await;
@@ -187,31 +155,16 @@ async fn another_key_length_gives_other_tokens_but_revokes_nothing() {
 #[tokio::test]
 async fn an_own_key_is_looked_for_at_its_selector() {
     let bed = bed().await;
-    let keys = DkimSigningAttributes::builder()
-        .domain_signing_selector("mine")
-        .domain_signing_private_key("MIIE")
-        .build();
-    let create = bed
-        .client
-        .create_email_identity()
-        .email_identity(DOMAIN)
-        .dkim_signing_attributes(keys);
+    let keys =
+        DkimSigningAttributes::builder().domain_signing_selector("mine").domain_signing_private_key("MIIE").build();
+    let create = bed.client.create_email_identity().email_identity(DOMAIN).dkim_signing_attributes(keys);
     let made = create.send().await.unwrap();
     let dkim = made.dkim_attributes().unwrap();
-    assert_eq!(
-        dkim.signing_attributes_origin(),
-        Some(&DkimSigningAttributesOrigin::External)
-    );
+    assert_eq!(dkim.signing_attributes_origin(), Some(&DkimSigningAttributesOrigin::External));
     assert_eq!(dkim.tokens(), ["mine"]);
     bed.ses.look_now().await;
     assert_eq!(bed.statuses(DOMAIN).await.0, "PENDING");
-    bed.dns
-        .set(
-            &format!("mine._domainkey.{DOMAIN}"),
-            RecordType::TXT,
-            &["v=DKIM1; p=MIIB"],
-        )
-        .unwrap();
+    bed.dns.set(&format!("mine._domainkey.{DOMAIN}"), RecordType::TXT, &["v=DKIM1; p=MIIB"]).unwrap();
     bed.ses.look_now().await;
     assert_eq!(bed.statuses(DOMAIN).await, three("SUCCESS", "SUCCESS", true));
     assert_eq!(sign_again(&bed, None).await.1.len(), 3, "back to Easy DKIM");
@@ -224,9 +177,7 @@ async fn mail_from_wants_exactly_one_mx() {
     bed.put_mail_from(DOMAIN, BOUNCE).await;
     bed.ses.look_now().await;
     assert_eq!(bed.mail_from_status(DOMAIN).await, "PENDING");
-    bed.dns
-        .set(BOUNCE, RecordType::MX, &["10 feedback-smtp.us-east-1.amazonses.com"])
-        .unwrap();
+    bed.dns.set(BOUNCE, RecordType::MX, &["10 feedback-smtp.us-east-1.amazonses.com"]).unwrap();
     bed.ses.look_now().await;
     assert_eq!(bed.mail_from_status(DOMAIN).await, "PENDING", "of another region");
     bed.dns.set(BOUNCE, RecordType::MX, &[MX]).unwrap();
@@ -240,11 +191,7 @@ async fn mail_from_wants_exactly_one_mx() {
 
     bed.dns.set(BOUNCE, RecordType::MX, &[MX, "20 mx.example.net"]).unwrap();
     bed.put_mail_from(DOMAIN, BOUNCE).await;
-    assert_eq!(
-        bed.mail_from_status(DOMAIN).await,
-        "PENDING",
-        "putting the same again starts again"
-    );
+    assert_eq!(bed.mail_from_status(DOMAIN).await, "PENDING", "putting the same again starts again");
     bed.ses.look_now().await;
     assert_eq!(bed.mail_from_status(DOMAIN).await, "FAILED", "more than one MX");
     bed.dns.set(BOUNCE, RecordType::MX, &[MX]).unwrap();
@@ -263,11 +210,7 @@ async fn mail_from_is_given_up_after_72_hours() {
     bed.put_mail_from(DOMAIN, BOUNCE).await;
     bed.ses.advance(71 * HOUR).await;
     assert_eq!(bed.statuses(DOMAIN).await.0, "FAILED");
-    assert_eq!(
-        bed.mail_from_status(DOMAIN).await,
-        "PENDING",
-        "its own 72 hours are not over"
-    );
+    assert_eq!(bed.mail_from_status(DOMAIN).await, "PENDING", "its own 72 hours are not over");
     bed.ses.advance(HOUR).await;
     assert_eq!(bed.mail_from_status(DOMAIN).await, "FAILED");
 }
@@ -277,8 +220,7 @@ async fn the_clock_looks_on_its_own_when_it_runs() {
     let bed = bed().await;
     let tokens = bed.create(DOMAIN).await;
     bed.publish(DOMAIN, &tokens);
-    bed.ses
-        .configure(|settings| settings.check_interval = Duration::from_millis(500));
+    bed.ses.configure(|settings| settings.check_interval = Duration::from_millis(500));
     bed.ses.set_clock_rate(1.0);
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while bed.statuses(DOMAIN).await.0 != "SUCCESS" {
@@ -292,18 +234,11 @@ async fn a_look_that_began_before_a_recreation_says_nothing_about_the_new_identi
     let bed = bed().await;
     let tokens = bed.create(DOMAIN).await;
     bed.publish(DOMAIN, &tokens);
-    bed.dns
-        .set_fault("*", None, Fault::Delay(Duration::from_millis(400)))
-        .unwrap();
+    bed.dns.set_fault("*", None, Fault::Delay(Duration::from_millis(400))).unwrap();
     let ses = bed.ses.clone();
     let look = tokio::spawn(async move { ses.look_now().await });
     tokio::time::sleep(Duration::from_millis(100)).await;
-    bed.client
-        .delete_email_identity()
-        .email_identity(DOMAIN)
-        .send()
-        .await
-        .unwrap();
+    bed.client.delete_email_identity().email_identity(DOMAIN).send().await.unwrap();
     bed.create(DOMAIN).await;
     look.await.unwrap();
     assert_eq!(bed.statuses(DOMAIN).await, three("PENDING", "PENDING", false));
@@ -313,19 +248,11 @@ async fn a_look_that_began_before_a_recreation_says_nothing_about_the_new_identi
 /// Puts the signing attributes of Easy DKIM again; the status and the tokens of the answer.
 async fn sign_again(bed: &Bed, length: Option<DkimSigningKeyLength>) -> (String, Vec<String>) {
     let attributes = length.map(|length| DkimSigningAttributes::builder().next_signing_key_length(length).build());
-    let put = bed
-        .client
-        .put_email_identity_dkim_signing_attributes()
-        .email_identity(DOMAIN);
-    let put = put
-        .signing_attributes_origin(DkimSigningAttributesOrigin::AwsSes)
-        .set_signing_attributes(attributes);
+    let put = bed.client.put_email_identity_dkim_signing_attributes().email_identity(DOMAIN);
+    let put = put.signing_attributes_origin(DkimSigningAttributesOrigin::AwsSes).set_signing_attributes(attributes);
     let answer = put.send().await.unwrap();
     assert_eq!(answer.signing_hosted_zone(), Some("dkim.amazonses.com"));
-    (
-        answer.dkim_status().unwrap().as_str().to_owned(),
-        answer.dkim_tokens().to_vec(),
-    )
+    (answer.dkim_status().unwrap().as_str().to_owned(), answer.dkim_tokens().to_vec())
 }
 
 #[tokio::test]
@@ -343,11 +270,6 @@ async fn a_hundred_identities_live_through_three_days_in_seconds() {
     let start = tokio::time::Instant::now();
     bed.ses.advance(73 * HOUR).await;
     assert!(start.elapsed() < Duration::from_secs(20), "took {:?}", start.elapsed());
-    let verified = bed
-        .ses
-        .identities()
-        .iter()
-        .filter(|identity| identity.verified_for_sending)
-        .count();
+    let verified = bed.ses.identities().iter().filter(|identity| identity.verified_for_sending).count();
     assert_eq!(verified, 50);
 }

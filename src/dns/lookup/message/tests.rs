@@ -18,29 +18,13 @@ fn everything() -> Message {
     message.add_query(Query::query(name("a.example.test."), WireType::TXT));
     let add = |section: &mut Vec<Record>, owner: &str, data| section.push(Record::from_rdata(name(owner), 60, data));
     let answers = &mut message.answers;
-    add(
-        answers,
-        "a.example.test.",
-        RData::TXT(TXT::from_bytes(vec![b"some", b"text"])),
-    );
+    add(answers, "a.example.test.", RData::TXT(TXT::from_bytes(vec![b"some", b"text"])));
     add(answers, "a.example.test.", RData::CNAME(CNAME(name("b.example.test."))));
-    add(
-        answers,
-        "b.example.test.",
-        RData::MX(MX::new(10, name("mx.example.test."))),
-    );
+    add(answers, "b.example.test.", RData::MX(MX::new(10, name("mx.example.test."))));
     let soa = SOA::new(name("ns.example.test."), name("root.example.test."), 1, 2, 3, 4, 5);
     add(&mut message.authorities, "example.test.", RData::SOA(soa));
-    add(
-        &mut message.authorities,
-        "a.example.test.",
-        RData::NS(NS(name("ns.example.test."))),
-    );
-    add(
-        &mut message.additionals,
-        "ns.example.test.",
-        RData::A(A::new(192, 0, 2, 1)),
-    );
+    add(&mut message.authorities, "a.example.test.", RData::NS(NS(name("ns.example.test."))));
+    add(&mut message.additionals, "ns.example.test.", RData::A(A::new(192, 0, 2, 1)));
     message.set_edns(Edns::new());
     message
 }
@@ -94,15 +78,10 @@ proptest! {
 
 fn chain(hops: usize) -> Vec<Record> {
     let owner = |hop: usize| {
-        if hop == 0 {
-            name("a.example.test.")
-        } else {
-            name(&format!("h{hop}.example.test."))
-        }
+        if hop == 0 { name("a.example.test.") } else { name(&format!("h{hop}.example.test.")) }
     };
-    let mut records: Vec<Record> = (0..hops)
-        .map(|hop| Record::from_rdata(owner(hop), 60, RData::CNAME(CNAME(owner(hop + 1)))))
-        .collect();
+    let mut records: Vec<Record> =
+        (0..hops).map(|hop| Record::from_rdata(owner(hop), 60, RData::CNAME(CNAME(owner(hop + 1))))).collect();
     records.push(Record::from_rdata(owner(hops), 60, RData::A(A::new(192, 0, 2, 1))));
     records.reverse();
     records
@@ -114,11 +93,7 @@ fn follows_eight_aliases_and_no_loop() {
     assert_eq!(addresses_along_chain(&chain(0), &start).len(), 1);
     assert_eq!(addresses_along_chain(&chain(8), &start).len(), 1);
     assert_eq!(addresses_along_chain(&chain(9), &start).len(), 0);
-    let to_itself = [Record::from_rdata(
-        start.clone(),
-        60,
-        RData::CNAME(CNAME(start.clone())),
-    )];
+    let to_itself = [Record::from_rdata(start.clone(), 60, RData::CNAME(CNAME(start.clone())))];
     assert_eq!(addresses_along_chain(&to_itself, &start).len(), 0);
 }
 
@@ -126,15 +101,7 @@ fn follows_eight_aliases_and_no_loop() {
 fn keeps_absence_no_longer_than_three_hours() {
     let mut reply = Message::response(7, OpCode::Query);
     reply.metadata.response_code = ResponseCode::NXDomain;
-    let soa = SOA::new(
-        name("ns.example.test."),
-        name("root.example.test."),
-        1,
-        2,
-        3,
-        4,
-        u32::MAX,
-    );
+    let soa = SOA::new(name("ns.example.test."), name("root.example.test."), 1, 2, 3, 4, u32::MAX);
     reply.add_authority(Record::from_rdata(name("example.test."), u32::MAX, RData::SOA(soa)));
     let (verdict, ttl) = from_resolver(&reply, &question(WireType::TXT)).unwrap();
     assert_eq!((verdict, ttl), (Verdict::NxDomain, Some(Duration::from_hours(3))));
@@ -144,11 +111,7 @@ fn keeps_absence_no_longer_than_three_hours() {
 fn takes_glue_only_for_names_of_the_zone() {
     let mut reply = Message::response(7, OpCode::Query);
     for server in ["ns.example.test.", "ns.elsewhere.test."] {
-        reply.add_authority(Record::from_rdata(
-            name("a.example.test."),
-            60,
-            RData::NS(NS(name(server))),
-        ));
+        reply.add_authority(Record::from_rdata(name("a.example.test."), 60, RData::NS(NS(name(server)))));
         reply.add_additional(Record::from_rdata(name(server), 60, RData::A(A::new(192, 0, 2, 1))));
     }
     let FromAuthority::Referral { apex, servers } =
@@ -157,12 +120,7 @@ fn takes_glue_only_for_names_of_the_zone() {
         panic!("a referral");
     };
     assert_eq!(apex, name("a.example.test."));
-    let glue: Vec<(String, usize)> = servers
-        .iter()
-        .map(|server| (server.name.to_ascii(), server.addresses.len()))
-        .collect();
-    assert_eq!(
-        glue,
-        [("ns.elsewhere.test.".to_owned(), 0), ("ns.example.test.".to_owned(), 1)]
-    );
+    let glue: Vec<(String, usize)> =
+        servers.iter().map(|server| (server.name.to_ascii(), server.addresses.len())).collect();
+    assert_eq!(glue, [("ns.elsewhere.test.".to_owned(), 0), ("ns.example.test.".to_owned(), 1)]);
 }

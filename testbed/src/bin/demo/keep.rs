@@ -27,9 +27,7 @@ pub async fn attend(stage: &mut Stage<'_>) -> Result<()> {
         ended(stage.operator).await;
         stage.operator.restart().await?;
         let pid = stage.operator.pid();
-        stage
-            .screen
-            .note(&format!("the operator has ended and is started again: process {pid}"))?;
+        stage.screen.note(&format!("the operator has ended and is started again: process {pid}"))?;
         // One that cannot start must not be started without a pause.
         tokio::time::sleep(RESTART_PAUSE).await;
     }

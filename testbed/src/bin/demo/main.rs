@@ -124,10 +124,7 @@ impl Demo {
         let limit = Duration::from_secs(args.step_limit);
         let mut stage = steps::Stage::new(&screen, world, operator, limit);
         story::tell(&mut stage).await?;
-        screen.note(&format!(
-            "both are Verified; all of this took {:.0} s",
-            started.elapsed().as_secs_f32()
-        ))?;
+        screen.note(&format!("both are Verified; all of this took {:.0} s", started.elapsed().as_secs_f32()))?;
         self.finished = true;
         if args.keep {
             keep::explain(&stage)?;

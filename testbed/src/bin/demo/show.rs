@@ -28,11 +28,7 @@ pub fn at_cloudflare(records: &[Value], object: &Value) -> String {
             Some(priority) => format!("{priority} {}", text(record, "content")),
             None => text(record, "content"),
         };
-        let proxy = if record["proxied"] == true {
-            "proxied"
-        } else {
-            "DNS only"
-        };
+        let proxy = if record["proxied"] == true { "proxied" } else { "DNS only" };
         let cells = [text(record, "type"), text(record, "name"), content, proxy.to_owned()];
         cells.map(|cell| shortened(&cell, &tokens)).into()
     });
@@ -47,11 +43,7 @@ pub async fn as_answered(server: SocketAddr, object: &Value) -> String {
         let (name, kind) = (text(record, "name"), text(record, "type"));
         let rtype: RecordType = kind.parse().unwrap_or(RecordType::ANY);
         let answers = dig(server, &name, rtype).await;
-        let answer = if answers.is_empty() {
-            "(nothing)".to_owned()
-        } else {
-            answers.join(", ")
-        };
+        let answer = if answers.is_empty() { "(nothing)".to_owned() } else { answers.join(", ") };
         rows.push([shortened(&name, &tokens), kind, shortened(&answer, &tokens)].into());
     }
     table(&["NAME", "TYPE", "ANSWER"], rows.into_iter())
@@ -63,11 +55,7 @@ fn text(record: &Value, field: &str) -> String {
 
 fn tokens(object: &Value) -> Vec<String> {
     let tokens = object["status"]["identity"]["dkimTokens"].as_array();
-    tokens
-        .into_iter()
-        .flatten()
-        .filter_map(|token| token.as_str().map(str::to_owned))
-        .collect()
+    tokens.into_iter().flatten().filter_map(|token| token.as_str().map(str::to_owned)).collect()
 }
 
 /// DKIM tokens have 32 characters; a table of them is wider than any terminal.
@@ -81,15 +69,8 @@ fn shortened(cell: &str, tokens: &[String]) -> String {
 fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut all = vec![head.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>()];
     all.extend(rows);
-    let width = |column: usize| {
-        all.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-    };
-    let widths: Vec<usize> = (0..head.len())
-        .map(|column| width(column).unwrap_or_default())
-        .collect();
+    let width = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..head.len()).map(|column| width(column).unwrap_or_default()).collect();
     let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         cells.collect::<Vec<_>>().join("   ").trim_end().to_owned()

@@ -30,12 +30,7 @@ pub const NAMESPACE: &str = "mail";
 impl<'a> Stage<'a> {
     /// `limit` is the longest that one step may take.
     pub fn new(screen: &'a Screen, world: &'a World, operator: &'a mut Operator, limit: Duration) -> Self {
-        Self {
-            screen,
-            world,
-            operator,
-            limit,
-        }
+        Self { screen, world, operator, limit }
     }
 
     /// Types a kubectl command and shows its real output.
@@ -100,11 +95,7 @@ fn tail(operator: &Operator) -> String {
 /// As one types it in a shell.
 fn quoted(arg: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@".contains(c);
-    if arg.chars().all(plain) {
-        arg.to_owned()
-    } else {
-        format!("'{arg}'")
-    }
+    if arg.chars().all(plain) { arg.to_owned() } else { format!("'{arg}'") }
 }
 
 /// A pause to read what was shown.
