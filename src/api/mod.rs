@@ -5,6 +5,8 @@
 
 pub mod condition;
 pub mod crd;
+pub mod dmarc;
+pub mod dns;
 pub mod duration;
 pub mod reason;
 pub mod status;

@@ -20,7 +20,7 @@ use self::observation::{Claim, Fault, Lookups, Observation, Observed, Question, 
 use self::zone::{Ages, Zones};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{
-    CloudflareSpec, ConflictPolicy, DnsProvider, RecordPurpose, RecordState, SecretKeyRef, SendingDomain,
+    CloudflareSpec, ConflictPolicy, DnsProvider, DnsStatus, RecordPurpose, RecordState, SecretKeyRef, SendingDomain,
     SendingDomainSpec,
 };
 use crate::dns::cloudflare::{self, ApiToken};
@@ -82,7 +82,11 @@ impl Viewpoint<'_> {
     fn place(&self) -> Option<CloudflareSpec> {
         let last = self.object.status.as_ref().and_then(|s| s.dns.as_ref()).filter(|_| self.deleted());
         if let DnsProvider::Cloudflare(spec) = self.spec().dns_provider() {
-            let zone_id = spec.zone_id.clone().or_else(|| last.and_then(|d| d.zone_id.clone()));
+            let within = |d: &&DnsStatus| {
+                let zone = d.zone_name.as_deref().map(DnsName::new);
+                zone.is_some_and(|zone| DnsName::new(&self.spec().domain).is_within(&zone))
+            };
+            let zone_id = spec.zone_id.clone().or_else(|| last.filter(within)?.zone_id.clone());
             return Some(CloudflareSpec { zone_id, ..spec.clone() });
         }
         let last = last?;

@@ -81,7 +81,6 @@ async fn in_another_namespace_the_older_is_not_named() {
 /// The mark on the identity says whose it is, not the age: otherwise a fleet that comes into sight in another order (a
 /// restored cluster, a wider `--watch-namespace`) would stop sending.
 #[tokio::test]
-#[ignore = "not so yet: the older takes the domain from the younger whose identity it is, and then both are refused"]
 async fn whoever_has_the_identity_keeps_it_from_an_older_one_that_comes_into_sight() {
     let mut rig = Rig::over_namespaces(2, |options| {
         options.namespaces.truncate(1);
