@@ -133,7 +133,9 @@ fn no_list_of_the_file_is_empty() {
         match value {
             Value::Array(items) => {
                 assert!(!items.is_empty(), "{path} is empty");
-                items.iter().for_each(|item| search(item, &format!("{path}[]")));
+                for item in items {
+                    search(item, &format!("{path}[]"));
+                }
             }
             Value::Object(fields) => fields.iter().for_each(|(name, field)| search(field, &format!("{path}.{name}"))),
             _ => {}

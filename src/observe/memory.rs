@@ -26,6 +26,7 @@ struct Read<T> {
 
 /// The memory of one object.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each says one thing of one reading")]
 pub struct Memory {
     identity: Option<Read<Option<Identity>>>,
     identity_is_stale: bool,
@@ -331,7 +332,7 @@ const JUST_MADE: Duration = Duration::from_mins(1);
 /// Passes come up to a tenth early, so that many objects do not wake together: whoever waits to the second is always
 /// just too early, and then reads in every second pass only.
 fn is_over(wait: Duration, since: Timestamp, now: Timestamp) -> bool {
-    elapsed(since, now) >= wait - wait / 10
+    elapsed(since, now) >= wait.saturating_sub(wait / 10)
 }
 
 fn elapsed(since: Timestamp, now: Timestamp) -> Duration {

@@ -8,10 +8,7 @@ use crate::plane::{assert_says, client, spec_with, try_create};
 pub async fn assert_refused(cases: &[(Value, &[&str])]) {
     let client = client().await;
     for (patch, words) in cases {
-        let refusal = match try_create(&client, &spec_with(patch)).await {
-            Ok(_) => panic!("accepted: {patch}"),
-            Err(message) => message,
-        };
+        let Err(refusal) = try_create(&client, &spec_with(patch)).await else { panic!("accepted: {patch}") };
         assert_says(&refusal, words);
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::refused::{assert_each_refused, assert_refused, strings};
 
+#[allow(clippy::needless_pass_by_value, reason = "a table of literals reads better")]
 fn cloudflare(patch: Value) -> Value {
     let mut cloudflare = json!({ "apiTokenSecretRef": { "name": "cloudflare" } });
     for (key, value) in patch.as_object().unwrap() {

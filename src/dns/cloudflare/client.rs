@@ -242,7 +242,7 @@ impl Client {
             Ok(_) => tracing::debug!(operation = operation.as_str(), status, ray, "cloudflare answered"),
             // What Cloudflare's support asks for is here only: no condition carries the ray.
             Err(error) => {
-                tracing::info!(operation = operation.as_str(), status, ray, kind = ?error.kind, "cloudflare refused")
+                tracing::info!(operation = operation.as_str(), status, ray, kind = ?error.kind, "cloudflare refused");
             }
         }
         outcome
