@@ -4,7 +4,7 @@ mod support;
 
 use insta::assert_snapshot;
 use sending_domain_operator::api::reason::Reason;
-use sending_domain_operator::api::v1alpha1::SendingDomainStatus;
+use sending_domain_operator::api::v1alpha1::{SendingDomainStatus, TagValue};
 use sending_domain_operator::dns::lookup::{Answer, LookupError, LookupErrorKind};
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::execute::Outcome;
@@ -276,6 +276,18 @@ fn what_was_found_instead_is_shown() {
     TXT bounce.mail.example.com Incorrect ["v=spf1 include:example.net\\u{1b}[31m -all"]: Add include:amazonses.com to the SPF record, before its last term
     MX bounce.mail.example.com Incorrect ["5 mx.example.net"]: Change the MX record to 10 feedback-smtp.us-east-1.amazonses.com: SES accepts no other mail exchanger there
     "#);
+}
+
+#[test]
+fn a_change_that_is_not_applied_is_not_passed_over() {
+    let mut world = verified();
+    world.spec.ses.configuration_set = Some("bounces".to_owned());
+    world.spec.ses.tags = [("team".to_owned(), TagValue("mail".to_owned()))].into();
+    world.pass();
+    let codes: Vec<&str> = world.status.recommendations.iter().map(|r| r.code.as_str()).collect();
+    assert_eq!(codes, ["ChangeNotApplied"]);
+    let message = &world.status.recommendations[0].message;
+    assert!(message.contains("spec.ses.configurationSet, spec.ses.tags only"), "{message}");
 }
 
 #[test]

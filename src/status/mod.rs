@@ -13,7 +13,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use crate::api::condition::{ConditionType, is_true, truncated};
 use crate::api::v1alpha1::{
     DnsProvider, DnsProviderName, DnsStatus, IdentityOrigin, IdentityStatus, Phase, Recommendation, RecordState,
-    RecordStatus, SendingDomainStatus, VerificationStatus,
+    RecordStatus, SendingDomainStatus, SesSpec, VerificationStatus,
 };
 use crate::dns::cloudflare::ZoneRecord;
 use crate::dns::judge;
@@ -257,6 +257,17 @@ fn recommendations(report: &Report<'_>) -> Vec<Recommendation> {
             ),
         });
     }
+    let unapplied = unapplied(&report.subject.spec.ses, identity);
+    if !unapplied.is_empty() {
+        recommendations.push(Recommendation {
+            code: "ChangeNotApplied".to_owned(),
+            message: format!(
+                "This version sets {} only when it creates an identity; change it at SES, or ask for a new identity with the \
+                 annotation sendingdomain.dev/recreate-at",
+                unapplied.join(", ")
+            ),
+        });
+    }
     let adopted = report.subject.mark.ownership(&identity.tags) == Ownership::Ours(IdentityOrigin::Adopted);
     if adopted && report.subject.recreate_at.is_some() {
         recommendations.push(Recommendation {
@@ -268,6 +279,18 @@ fn recommendations(report: &Report<'_>) -> Vec<Recommendation> {
         });
     }
     recommendations
+}
+
+/// The fields of the spec that the identity does not have.
+fn unapplied(spec: &SesSpec, identity: &Identity) -> Vec<&'static str> {
+    let differs = |wanted: Option<&str>, there: Option<&str>| wanted.is_some() && wanted != there;
+    let set = differs(spec.configuration_set.as_deref(), identity.configuration_set.as_deref());
+    let tags = spec.tags.iter().any(|(key, value)| differs(Some(&value.0), identity.tags.get(key).map(String::as_str)));
+    let length = spec.dkim_key_length.zip(identity.dkim.key_length).is_some_and(|(wanted, there)| wanted != there);
+    [(set, "spec.ses.configurationSet"), (tags, "spec.ses.tags"), (length, "spec.ses.dkimKeyLength")]
+        .into_iter()
+        .filter_map(|(differs, field)| differs.then_some(field))
+        .collect()
 }
 
 /// True if the object was Ready before.
