@@ -44,7 +44,7 @@ pub async fn pass(object: &SendingDomain, context: &Context) -> Result<Done, Err
     let done = if object.metadata.deletion_timestamp.is_some() {
         Box::pin(teardown::pass(&api, &object, &namespace, context, &mut remembered)).await?
     } else if object.spec.suspend {
-        let old = object.status.clone().unwrap_or_default();
+        let old = status_of(&object);
         let status = status::suspended(&old, generation(&object), now());
         write::status(&api, &object, &status, context, &mut remembered).await?;
         Done { next: context.settings.pace.verified, result: ReconcileResult::Success }
@@ -64,16 +64,15 @@ async fn live(
     remembered: &mut Remembered,
 ) -> Result<Done, Error> {
     let now = now();
-    let dry_run = context.settings.dry_run;
-    if !dry_run && !finalizer::is_set(&object) {
+    if !context.settings.dry_run && !finalizer::is_set(&object) {
         // Before the first write outside, so that nothing is ever made that nobody takes away.
         object = finalizer::add(api, &object).await?;
     }
-    let old = object.status.clone().unwrap_or_default();
+    let old = status_of(&object);
     let account = remembered.at_its_place(account(&object, context), &object);
     let mark = Mark::new(&context.settings.owner, namespace, &object.name_any());
     let adopter = format!("{}/{namespace}", context.settings.owner);
-    let reconcile_at = object.annotations().get(RECONCILE_AT).map(|v| v.chars().take(256).collect::<String>());
+    let reconcile_at = request(&object);
     let reconcile_at = reconcile_at.as_deref();
     let reconcile_requested = reconcile_at.is_some() && reconcile_at != old.last_handled_reconcile_at.as_deref();
     remembered.memory.request(reconcile_at.filter(|_| reconcile_requested));
@@ -94,8 +93,8 @@ async fn live(
     let claim = claim::claim(&object, &account, context).await?;
     let (sight, plan) = see_and_plan(&subject, &viewpoint, claim, context, remembered).await;
     debug!(plan = %plan, "planned");
-    let outcome = if dry_run {
-        Outcome { dry_run, ..Outcome::default() }
+    let outcome = if context.settings.dry_run {
+        Outcome { dry_run: true, ..Outcome::default() }
     } else {
         carry_out(&plan.actions, &sight, &account, &object, context, remembered, now).await
     };
@@ -116,13 +115,28 @@ async fn live(
         remembered.region = Some(account.region.clone());
     }
     write::status(api, &object, &new, context, remembered).await?;
+    Ok(done(&object, &new, context, remembered, now))
+}
+
+/// The annotation `reconcile-at`, as far as status can keep it.
+fn request(object: &SendingDomain) -> Option<String> {
+    object.annotations().get(RECONCILE_AT).map(|value| value.chars().take(256).collect())
+}
+
+fn done(
+    object: &SendingDomain,
+    status: &SendingDomainStatus,
+    context: &Context,
+    remembered: &Remembered,
+    now: Timestamp,
+) -> Done {
     let left = Left {
-        ready: status::was_ready(&new),
+        ready: status::was_ready(status),
         reads_secret: matches!(object.spec.dns_provider(), DnsProvider::Cloudflare(_)),
         busy: remembered.memory.busy(),
         retry: remembered.memory.next_due(now),
     };
-    Ok(Done { next: schedule::next_look(left, context.settings.pace), result: result(&new) })
+    Done { next: schedule::next_look(left, context.settings.pace), result: result(status) }
 }
 
 fn result(status: &SendingDomainStatus) -> ReconcileResult {
