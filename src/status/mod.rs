@@ -5,24 +5,22 @@
 
 pub mod conditions;
 pub mod events;
+mod recommendations;
+mod records;
 pub mod schedule;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use crate::api::condition::{ConditionType, is_true, truncated};
+use crate::api::condition::{ConditionType, is_true};
 use crate::api::v1alpha1::{
-    DnsProvider, DnsProviderName, DnsStatus, IdentityOrigin, IdentityStatus, Phase, Recommendation, RecordState,
-    RecordStatus, SendingDomainStatus, SesSpec, VerificationStatus,
+    DnsProvider, DnsProviderName, DnsStatus, IdentityStatus, Phase, SendingDomainStatus, VerificationStatus,
 };
-use crate::dns::cloudflare::ZoneRecord;
-use crate::dns::judge;
-use crate::dns::record::WantedRecord;
 use crate::execute::Outcome;
 use crate::observe::observation::{Observation, Observed};
 use crate::ownership::Ownership;
 use crate::plan::{Action, Plan, Subject};
-use crate::ses::identity::{DKIM_TOKENS, Identity};
+use crate::ses::identity::Identity;
 
 /// Everything that a status is made from.
 #[derive(Clone, Copy)]
@@ -69,14 +67,14 @@ pub fn compute(old: &SendingDomainStatus, report: &Report<'_>) -> SendingDomainS
         dns: Some(dns_status(old, report)),
         records: old.records.clone(),
         verification: old.verification.clone(),
-        recommendations: recommendations(report),
+        recommendations: recommendations::recommendations(report),
         last_handled_reconcile_at: handled(old, report),
     };
     if !report.identity_is_unavailable() {
         status.identity =
             report.identity().map(|identity| identity_status(identity, report)).or_else(|| region_only(old));
-        status.records = report.plan.wanted.iter().map(|w| record_status(w, report.seen)).collect();
-        status.records_found = records_found(&status.records, report);
+        status.records = report.plan.wanted.iter().map(|w| records::status(w, report.seen)).collect();
+        status.records_found = records::found(&status.records, report);
         status.verification = verification(old, report);
     }
     let judged = conditions::judge(old, &status, report);
@@ -182,44 +180,6 @@ fn dns_status(old: &SendingDomainStatus, report: &Report<'_>) -> DnsStatus {
     status
 }
 
-fn record_status(wanted: &WantedRecord, seen: &Observation) -> RecordStatus {
-    let mut judgement = judge::judge(wanted, &seen.lookups);
-    if judgement.state == RecordState::Missing && is_in_zone(wanted, seen) {
-        judgement.message = Some(
-            "Written at Cloudflare, and not at the domain's name servers yet; if that stays so, check at the registrar that the \
-             domain is delegated to the name servers of its Cloudflare zone"
-                .to_owned(),
-        );
-    }
-    RecordStatus {
-        purpose: wanted.purpose,
-        record_type: wanted.data.record_type().as_str().to_owned(),
-        name: wanted.name.to_string(),
-        value: wanted.data.value().to_owned(),
-        priority: wanted.data.priority().map(i32::from),
-        required: wanted.required,
-        state: judgement.state,
-        cause: None,
-        observed: judgement.observed,
-        message: judgement.message.map(|m| truncated(&m, 1000)),
-    }
-}
-
-fn is_in_zone(wanted: &WantedRecord, seen: &Observation) -> bool {
-    let is_it = |r: &ZoneRecord| r.name == wanted.name && r.data.as_ref() == Some(&wanted.data);
-    seen.zone.known().is_some_and(|view| view.records.iter().any(is_it))
-}
-
-fn records_found(records: &[RecordStatus], report: &Report<'_>) -> Option<String> {
-    let identity = report.identity()?;
-    if identity.dkim.tokens.len() != DKIM_TOKENS {
-        return None;
-    }
-    let required: Vec<&RecordStatus> = records.iter().filter(|r| r.required).collect();
-    let found = required.iter().filter(|r| r.state == RecordState::Found).count();
-    Some(format!("{found}/{}", required.len()))
-}
-
 /// The clock starts with the identity, and starts again when SES is asked to look again and when the tokens change.
 fn verification(old: &SendingDomainStatus, report: &Report<'_>) -> Option<VerificationStatus> {
     let identity = report.identity()?;
@@ -243,54 +203,6 @@ fn verification(old: &SendingDomainStatus, report: &Report<'_>) -> Option<Verifi
         return Some(fresh(last.rearms.saturating_add(1)));
     }
     Some(VerificationStatus { deadline: deadline(last.started_at.0), ..last.clone() })
-}
-
-fn recommendations(report: &Report<'_>) -> Vec<Recommendation> {
-    let Some(identity) = report.identity() else { return Vec::new() };
-    let domain = &report.subject.spec.domain;
-    let mut recommendations = Vec::new();
-    if psl::domain(domain.as_bytes()).is_some_and(|root| root.as_bytes() == domain.as_bytes()) {
-        recommendations.push(Recommendation {
-            code: "UseSubdomain".to_owned(),
-            message: format!(
-                "Mail from a subdomain such as mail.{domain} keeps the reputation of {domain} apart from that of its applications"
-            ),
-        });
-    }
-    let unapplied = unapplied(&report.subject.spec.ses, identity);
-    if !unapplied.is_empty() {
-        recommendations.push(Recommendation {
-            code: "ChangeNotApplied".to_owned(),
-            message: format!(
-                "This version sets {} only when it creates an identity; change it at SES, or ask for a new identity with the \
-                 annotation sendingdomain.dev/recreate-at",
-                unapplied.join(", ")
-            ),
-        });
-    }
-    let adopted = report.subject.mark.ownership(&identity.tags) == Ownership::Ours(IdentityOrigin::Adopted);
-    if adopted && report.subject.recreate_at.is_some() {
-        recommendations.push(Recommendation {
-            code: "RecreateRefused".to_owned(),
-            message:
-                "The identity was adopted and is never deleted, so the annotation sendingdomain.dev/recreate-at does \
-                      nothing; remove it"
-                    .to_owned(),
-        });
-    }
-    recommendations
-}
-
-/// The fields of the spec that the identity does not have.
-fn unapplied(spec: &SesSpec, identity: &Identity) -> Vec<&'static str> {
-    let differs = |wanted: Option<&str>, there: Option<&str>| wanted.is_some() && wanted != there;
-    let set = differs(spec.configuration_set.as_deref(), identity.configuration_set.as_deref());
-    let tags = spec.tags.iter().any(|(key, value)| differs(Some(&value.0), identity.tags.get(key).map(String::as_str)));
-    let length = spec.dkim_key_length.zip(identity.dkim.key_length).is_some_and(|(wanted, there)| wanted != there);
-    [(set, "spec.ses.configurationSet"), (tags, "spec.ses.tags"), (length, "spec.ses.dkimKeyLength")]
-        .into_iter()
-        .filter_map(|(differs, field)| differs.then_some(field))
-        .collect()
 }
 
 /// True if the object was Ready before.
