@@ -22,3 +22,4 @@ pub mod run;
 pub mod ses;
 pub mod status;
 pub mod telemetry;
+pub mod text;

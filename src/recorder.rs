@@ -17,6 +17,7 @@ use kube::{Api, Client};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::telemetry::metrics::{EventLoss, Metrics};
+use crate::text::printable;
 
 /// `reportingController` of every event.
 pub const REPORTING_CONTROLLER: &str = "sendingdomain.dev/sending-domain-operator";
@@ -35,7 +36,6 @@ const NOTE_LIMIT: usize = 1000;
 const WORD_LIMIT: usize = 128;
 /// A name has at most 253 bytes, and `.` with 24 hex digits follow.
 const NAME_LIMIT: usize = 200;
-const CUT: &str = "…";
 
 /// Tells events. Clones share the queue and the memory of what was said.
 #[derive(Clone)]
@@ -57,7 +57,7 @@ impl Recorder {
     pub fn new(client: Client, reporting_instance: &str, metrics: Metrics) -> Self {
         let (queue, messages) = mpsc::channel(QUEUE);
         tokio::spawn(work(client, messages, metrics.clone()));
-        let reporting_instance = clean(reporting_instance, WORD_LIMIT).into();
+        let reporting_instance = printable(reporting_instance, WORD_LIMIT).into();
         Self { queue, said: Arc::default(), reporting_instance, metrics }
     }
 
@@ -67,7 +67,7 @@ impl Recorder {
     /// are escaped. The same object, reason and note within ten minutes is said once. What does not fit into the queue
     /// or is refused by the API server is counted and lost.
     pub fn publish(&self, reference: ObjectReference, warning: bool, reason: &str, action: &str, note: &str) {
-        let note = clean(note, NOTE_LIMIT);
+        let note = printable(note, NOTE_LIMIT);
         // Held until it is queued: of two callers with the same news, one speaks.
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let key = said.key(&reference, reason, &note);
@@ -103,10 +103,10 @@ impl Recorder {
                 namespace: Some(namespace(&reference).to_owned()),
                 ..ObjectMeta::default()
             },
-            action: Some(clean(action, WORD_LIMIT)),
+            action: Some(printable(action, WORD_LIMIT)),
             event_time: Some(MicroTime(now)),
             note: Some(note),
-            reason: Some(clean(reason, WORD_LIMIT)),
+            reason: Some(printable(reason, WORD_LIMIT)),
             regarding: Some(reference),
             reporting_controller: Some(REPORTING_CONTROLLER.to_owned()),
             reporting_instance: Some(self.reporting_instance.to_string()),
@@ -189,34 +189,6 @@ impl Said {
     }
 }
 
-/// `text` with what could move a terminal's cursor or turn its lines around escaped, and at most `limit` bytes of it;
-/// what was cut ends with an ellipsis.
-fn clean(text: &str, limit: usize) -> String {
-    let mut clean = String::with_capacity(text.len().min(limit));
-    let mut piece = String::new();
-    for character in text.chars() {
-        piece.clear();
-        if is_unprintable(character) {
-            piece.extend(character.escape_default());
-        } else {
-            piece.push(character);
-        }
-        if clean.len() + piece.len() > limit {
-            let mut kept = cut(&clean, limit - CUT.len()).to_owned();
-            kept.push_str(CUT);
-            return kept;
-        }
-        clean.push_str(&piece);
-    }
-    clean
-}
-
-/// Control characters, and those that change the direction or the line of what follows.
-fn is_unprintable(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 /// The longest start of `text` of at most `limit` bytes.
 fn cut(text: &str, limit: usize) -> &str {
     text.get(..text.floor_char_boundary(limit)).unwrap_or(text)
@@ -225,24 +197,6 @@ fn cut(text: &str, limit: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_note_is_cut_at_a_character_and_says_so() {
-        assert_eq!(clean("as it is", NOTE_LIMIT), "as it is");
-        assert_eq!(clean(&"x".repeat(1000), NOTE_LIMIT), "x".repeat(1000));
-        for text in ["x", "ß", "€", "🦀", "\n"].map(|piece| piece.repeat(1001)) {
-            let note = clean(&text, NOTE_LIMIT);
-            assert!((995..=1000).contains(&note.len()), "{}", note.len());
-            assert!(note.ends_with(CUT));
-        }
-        assert_eq!(clean(&"€".repeat(333), NOTE_LIMIT).len(), 999);
-        assert_eq!(clean(&"€".repeat(334), NOTE_LIMIT).len(), 999, "bytes count, not characters");
-    }
-
-    #[test]
-    fn a_note_cannot_move_the_cursor() {
-        assert_eq!(clean("a\nb\u{1b}[2J\u{202e}c\u{7f}\u{85}", NOTE_LIMIT), "a\\nb\\u{1b}[2J\\u{202e}c\\u{7f}\\u{85}");
-    }
 
     #[test]
     fn a_name_is_a_subdomain_however_long_the_objects_is() {

@@ -3,6 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
+use crate::text::printable;
+
 /// The types of condition that this operator owns. Others in the list are left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConditionType {
@@ -113,22 +115,13 @@ pub fn merge(
             type_: condition_type.as_str().to_owned(),
             status: status.to_owned(),
             reason: verdict.reason.to_owned(),
-            message: truncated(&verdict.message, MESSAGE_LIMIT),
+            message: printable(&verdict.message, MESSAGE_LIMIT),
             observed_generation: Some(generation),
             last_transition_time: since.unwrap_or(Time(now)),
         }
     });
     let foreign = old.iter().filter(|c| ConditionType::ALL.iter().all(|t| t.as_str() != c.type_)).cloned();
     ours.chain(foreign).collect()
-}
-
-/// At most `limit` bytes of `text`, cut at a character's boundary.
-pub fn truncated(text: &str, limit: usize) -> String {
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    let end = (0..=limit.saturating_sub('…'.len_utf8())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
-    format!("{}…", text.get(..end).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -158,12 +151,5 @@ mod tests {
         let merged = merge(&old, &[(ConditionType::Ready, verdict(ConditionStatus::True))], 1, now);
         let types: Vec<&str> = merged.iter().map(|c| c.type_.as_str()).collect();
         assert_eq!(types, ["Ready", "Audited"]);
-    }
-
-    #[test]
-    fn text_is_cut_between_characters() {
-        assert_eq!(truncated("short", 5), "short");
-        assert_eq!(truncated("ääääää", 8), "ää…");
-        assert!(truncated(&"€".repeat(1000), 1000).len() <= 1000);
     }
 }

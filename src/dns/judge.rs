@@ -5,9 +5,9 @@
 
 use super::lookup::{Answer, Lookup, Source};
 use super::record::{RecordData, WantedRecord};
-use crate::api::condition::truncated;
 use crate::api::v1alpha1::{RecordPurpose, RecordState};
 use crate::observe::observation::Lookups;
+use crate::text::printable;
 
 /// What DNS says of one wanted record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Judgement {
     pub message: Option<String>,
 }
 
-/// At most this many observed values are kept, each of at most [`OBSERVED_LENGTH`] characters.
+/// At most this many observed values are kept, each of at most [`OBSERVED_LENGTH`] bytes.
 const OBSERVED_COUNT: usize = 5;
 const OBSERVED_LENGTH: usize = 255;
 
@@ -169,18 +169,8 @@ fn incorrect<'a>(records: impl Iterator<Item = &'a RecordData>, message: String)
 }
 
 fn shown<'a>(records: impl Iterator<Item = &'a RecordData>) -> Vec<String> {
-    let mut values: Vec<String> = records.map(|r| printable(&r.to_string())).collect();
+    let mut values: Vec<String> = records.map(|r| printable(&r.to_string(), OBSERVED_LENGTH)).collect();
     values.sort();
     values.truncate(OBSERVED_COUNT);
     values
-}
-
-/// Text from DNS, safe to show: control characters escaped, cut to length.
-fn printable(text: &str) -> String {
-    let escaped: String = text
-        .chars()
-        .take(OBSERVED_LENGTH)
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect();
-    truncated(&escaped.chars().take(OBSERVED_LENGTH).collect::<String>(), 4 * OBSERVED_LENGTH)
 }

@@ -11,6 +11,7 @@ use crate::api::reason::Reason;
 use crate::api::v1alpha1::SecretKeyRef;
 use crate::dns::cloudflare::ApiToken;
 use crate::error::ErrorClass;
+use crate::text::printable;
 
 /// Types of Secret that hold credentials of the cluster, and are never sent anywhere.
 const REFUSED_TYPES: [&str; 7] = [
@@ -40,7 +41,7 @@ fn token(secret: &Secret, reference: &SecretKeyRef) -> Result<ApiToken, Fault> {
     let SecretKeyRef { name, key } = reference;
     let kind = secret.type_.as_deref().unwrap_or("Opaque");
     if REFUSED_TYPES.contains(&kind) || kind.starts_with("helm.sh/") {
-        let kind: String = kind.chars().take(64).collect();
+        let kind = printable(kind, 64);
         return Err(invalid(format!(
             "The Secret {name} is of type {kind}, which is never sent to a DNS provider; use one of type Opaque"
         )));

@@ -11,6 +11,7 @@ use crate::dns::record::{DnsName, RecordData, RecordType, WantedRecord};
 use crate::observe::observation::{Observation, Observed};
 use crate::ownership::Mark;
 use crate::ses::identity::{DKIM_TOKENS, Identity};
+use crate::text::printable;
 
 /// What there is to do for one wanted record.
 #[derive(Debug, PartialEq)]
@@ -175,9 +176,8 @@ fn conflict(wanted: &WantedRecord, in_the_way: &[&ZoneRecord]) -> String {
         .iter()
         .take(3)
         .map(|r| {
-            let content: String = r.content.chars().take(100).map(|c| if c.is_control() { ' ' } else { c }).collect();
             let proxied = if r.proxied { " (proxied)" } else { "" };
-            format!("{} {content}{proxied}", r.record_type)
+            format!("{}{proxied}", printable(&format!("{} {}", r.record_type, r.content), 100))
         })
         .collect();
     let (name, kind, value) = (&wanted.name, wanted.data.record_type(), &wanted.data);

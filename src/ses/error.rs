@@ -10,6 +10,7 @@ use aws_sdk_sesv2::operation::RequestId;
 
 use crate::api::reason::Reason;
 use crate::error::ErrorClass;
+use crate::text::printable;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +93,7 @@ impl Error {
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
-        let code = error.code().map(str::to_owned);
+        let code = error.code().map(|code| printable(code, 64));
         let status = error.raw_response().map(|r| r.status().as_u16());
         let kind = kind_of(code.as_deref(), status, is_credentials_fault(error));
         let retry_after = error
@@ -164,7 +165,7 @@ impl fmt::Display for Error {
             }
         }
         if let Some(code) = &self.code {
-            write!(f, " [{}]", printable(code, 64))?;
+            write!(f, " [{code}]")?;
         }
         Ok(())
     }
@@ -192,7 +193,8 @@ fn kind_of(code: Option<&str>, status: Option<u16>, credentials: bool) -> Kind {
             | "ExpiredToken"
             | "MissingAuthenticationTokenException"
             | "RequestTimeTooSkewed"
-            | "IncompleteSignature",
+            | "IncompleteSignature"
+            | "IncompleteSignatureException",
         ) => Kind::NoCredentials,
         _ if credentials => Kind::NoCredentials,
         _ => match status {
@@ -215,9 +217,4 @@ fn is_credentials_fault(error: &(dyn StdError + 'static)) -> bool {
         next = current.source();
     }
     false
-}
-
-/// Text from outside, safe to show: no control characters, at most `limit` characters.
-pub fn printable(text: &str, limit: usize) -> String {
-    text.chars().take(limit).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -21,6 +21,7 @@ use crate::observe::observation::{Observation, Observed};
 use crate::ownership::Ownership;
 use crate::plan::{Action, Plan, Subject};
 use crate::ses::identity::Identity;
+use crate::text::printable;
 
 /// Everything that a status is made from.
 #[derive(Clone, Copy)]
@@ -142,7 +143,7 @@ fn identity_status(identity: &Identity, report: &Report<'_>) -> IdentityStatus {
         Ownership::Ours(origin) => Some(origin),
         Ownership::Foreign | Ownership::Unmarked => None,
     };
-    let text = |value: &str| value.chars().take(64).collect::<String>();
+    let text = |value: &str| printable(value, 64);
     IdentityStatus {
         region: Some(report.subject.region.to_owned()),
         origin,

@@ -1,13 +1,13 @@
 //! What status says of each record.
 
 use super::Report;
-use crate::api::condition::truncated;
 use crate::api::v1alpha1::{RecordState, RecordStatus};
 use crate::dns::cloudflare::ZoneRecord;
 use crate::dns::judge;
 use crate::dns::record::WantedRecord;
 use crate::observe::observation::Observation;
 use crate::ses::identity::DKIM_TOKENS;
+use crate::text::printable;
 
 /// The status of one record.
 pub(super) fn status(wanted: &WantedRecord, seen: &Observation) -> RecordStatus {
@@ -29,7 +29,7 @@ pub(super) fn status(wanted: &WantedRecord, seen: &Observation) -> RecordStatus 
         state: judgement.state,
         cause: None,
         observed: judgement.observed,
-        message: judgement.message.map(|m| truncated(&m, 1000)),
+        message: judgement.message.map(|m| printable(&m, 1000)),
     }
 }
 

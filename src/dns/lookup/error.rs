@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-/// How much of a server's name an error shows, in characters. Names come from other people's DNS.
-const SERVER_CHARACTERS: usize = 80;
+use crate::text::printable;
+
+/// How much of a server's name an error shows, in bytes. Names come from other people's DNS.
+const SERVER_LIMIT: usize = 80;
 
 /// Why nothing is known. Never to be read as "the record is not there".
 ///
@@ -66,12 +68,7 @@ impl LookupError {
 
     /// An error of the server with this name or address.
     pub fn of_server(kind: LookupErrorKind, server: impl fmt::Display) -> Self {
-        let server = escape(&server.to_string());
-        let server = match server.char_indices().nth(SERVER_CHARACTERS) {
-            Some((end, _)) => format!("{}…", server.get(..end).unwrap_or_default()),
-            None => server,
-        };
-        Self { kind, server: Some(server) }
+        Self { kind, server: Some(printable(&server.to_string(), SERVER_LIMIT)) }
     }
 
     /// What went wrong.
@@ -131,26 +128,6 @@ impl fmt::Display for Rcode {
             code => write!(f, "RCODE {code}"),
         }
     }
-}
-
-/// `text` without anything that moves a cursor, colours a terminal or turns the direction of writing.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() || is_invisible(character) {
-            escaped.extend(character.escape_default());
-        } else {
-            escaped.push(character);
-        }
-    }
-    escaped
-}
-
-/// Separators, marks and overrides of direction, and zero-width characters.
-fn is_invisible(character: char) -> bool {
-    matches!(character,
-        '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

@@ -11,8 +11,9 @@ use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode}
 use hickory_proto::rr::rdata::{SOA, TXT};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType as WireType};
 
-use super::error::{LookupError, LookupErrorKind, escape};
+use super::error::{LookupError, LookupErrorKind};
 use crate::dns::record::{DnsName, RecordData, RecordType};
+use crate::text::printable;
 
 /// The EDNS payload that fits every path (DNS Flag Day 2020).
 const EDNS_PAYLOAD: u16 = 1232;
@@ -314,7 +315,8 @@ fn address(record: &Record) -> Option<IpAddr> {
 
 /// The character-strings joined, without what could harm a terminal. Bytes that are not UTF-8 become U+FFFD.
 fn text(txt: &TXT) -> String {
-    escape(&String::from_utf8_lossy(&txt.txt_data.concat()))
+    // Whole, for it is compared; a message bounds it.
+    printable(&String::from_utf8_lossy(&txt.txt_data.concat()), usize::MAX)
 }
 
 fn negative_ttl(reply: &Message, question: &Question) -> Option<Duration> {
