@@ -1,11 +1,13 @@
 //! Carries a plan out: one write after another, without choices. When a part of the work fails, its later writes are left
 //! out and the other parts go on.
 
+mod records;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::reason::Reason;
-use crate::dns::cloudflare::{self, ApiToken, ZoneRecord};
+use crate::dns::cloudflare::{self, ApiToken};
 use crate::dns::external_dns;
 use crate::error::ErrorClass;
 use crate::observe::endpoint_fault;
@@ -64,6 +66,15 @@ pub async fn execute(actions: &[Action], ports: &Ports<'_>, memory: &mut Memory,
             outcome.faults.push((step, not_leading()));
             continue;
         }
+        if let Action::WriteRecords { zone, zone_name, changes } = action {
+            let records::Written { done, fault } = records::write(zone, changes, ports, memory, now).await;
+            if !done.is_empty() {
+                let (zone, zone_name) = (zone.clone(), zone_name.clone());
+                outcome.done.push(Action::WriteRecords { zone, zone_name, changes: done });
+            }
+            outcome.faults.extend(fault.map(|fault| (step, fault)));
+            continue;
+        }
         match perform(action, ports, memory, now).await {
             Ok(()) => outcome.done.push(action.clone()),
             Err(fault) => outcome.faults.push((step, fault)),
@@ -88,12 +99,8 @@ async fn perform(action: &Action, ports: &Ports<'_>, memory: &mut Memory, now: T
             let handed = external_dns::apply(ports.kube, ports.namespace, ports.owner, content).await;
             return handed.map_err(|error| endpoint_fault(&error));
         }
-        Action::WriteRecords { zone, changes, .. } => {
-            let records = write_records(ports, zone, changes).await.inspect_err(|_| memory.zone_changed())?;
-            count_corrections(changes, ports.metrics);
-            memory.records_written(changes, records, now);
-            Ok(())
-        }
+        // Written by `execute`, which can tell one record from another.
+        Action::WriteRecords { .. } => Ok(()),
     };
     written.map_err(|error| {
         if matches!(error.kind, ses::error::Kind::AlreadyExists | ses::error::Kind::NotFound) {
@@ -138,20 +145,4 @@ fn ses_fault(action: &Action, error: &ses::error::Error, memory: &Memory) -> Fau
         return Fault { reason: Reason::ConfigurationSetNotFound, message, class: ErrorClass::Terminal };
     }
     Fault { reason: error.reason(), message: error.to_string(), class: error.class() }
-}
-
-async fn write_records(
-    ports: &Ports<'_>,
-    zone: &cloudflare::ZoneId,
-    changes: &[cloudflare::Change],
-) -> Result<Vec<ZoneRecord>, Fault> {
-    let Some(token) = ports.token else {
-        let message = "There is no API token to write the records with".to_owned();
-        return Err(Fault {
-            reason: Reason::SecretNotFound,
-            message,
-            class: ErrorClass::Transient { retry_after: None },
-        });
-    };
-    ports.cloudflare.batch(token, zone, changes).await.map_err(|e| crate::observe::zone::write_fault(&e))
 }

@@ -9,6 +9,7 @@ use sending_domain_operator::api::reason::Reason;
 use sending_domain_operator::api::v1alpha1::{AdoptionPolicy, ConflictPolicy, DmarcSpec, IdentityOrigin};
 use sending_domain_operator::dns::cloudflare::ZoneRecord;
 use sending_domain_operator::dns::external_dns::Found;
+use sending_domain_operator::dns::record::DnsName;
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::observe::observation::{Fault, Observed};
 use sending_domain_operator::ownership::Mark;
@@ -406,4 +407,94 @@ fn of_two_objects_with_one_domain_the_younger_waits() {
     world.claim.domain_holder_here = None;
     world.claim.domain_held_elsewhere = true;
     assert_snapshot!(plan(&world), @"blocked: IdentityReady DomainConflict: Another SendingDomain of this cluster, which is older, has this domain; ask the cluster's administrators");
+}
+
+fn standing_fault() -> Fault {
+    let message = "Request refused as invalid; it is about bounce.mail.example.com MX".to_owned();
+    Fault { reason: Reason::RecordRejected, message, class: ErrorClass::Terminal }
+}
+
+#[test]
+fn d13_what_was_refused_waits_and_the_rest_goes_on() {
+    let mut world = with_identity();
+    world.standing.records = Some(standing_fault());
+    world.standing.refused = [DnsName::new("bounce.mail.example.com")].into();
+    assert_snapshot!(plan(&world), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    write 3 records to the zone example.com
+      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
+      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
+      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
+    blocked: RecordsSynced RecordRejected: Request refused as invalid; it is about bounce.mail.example.com MX
+    ");
+    world.standing.refused.clear();
+    assert_snapshot!(plan(&world), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    blocked: RecordsSynced RecordRejected: Request refused as invalid; it is about bounce.mail.example.com MX
+    ");
+}
+
+#[test]
+fn d12_what_somebody_keeps_changing_back_is_left_to_them_and_told() {
+    let mut world = verified();
+    for record in &mut world.records {
+        record.proxied = record.record_type == "CNAME";
+    }
+    world.standing.duels = [DnsName::new("bbb._domainkey.mail.example.com")].into();
+    assert_snapshot!(plan(&world), @"
+    write 2 records to the zone example.com
+      ~ aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com (record new-1)
+      ~ ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com (record new-3)
+    blocked: RecordsSynced RecordDueling: Something else changes the records at bbb._domainkey.mail.example.com as often as the operator puts them right, so it does that once an hour now; find out who writes there (another tool, another cluster, a person), stop it, and set the annotation sendingdomain.dev/reconcile-at to try at once
+    ");
+}
+
+#[test]
+fn d12_the_records_of_another_tool_are_never_touched() {
+    let mut world = verified();
+    let heritage = "\"heritage=external-dns,external-dns/owner=other,external-dns/resource=ingress/x/y\"";
+    for name in ["bounce.mail.example.com", "cname-aaa._domainkey.mail.example.com", "mail.example.com"] {
+        world.records.push(record(name, name, txt(heritage), None));
+    }
+    assert_snapshot!(plan(&world), @"nothing to do");
+}
+
+#[test]
+fn d1_nothing_is_written_below_a_name_that_the_zone_hands_on() {
+    let mut world = with_identity();
+    let mut ns = record("ns", "mail.example.com", txt("x"), None);
+    (ns.record_type, ns.data, ns.content) = ("NS".to_owned(), None, "ns1.other.example".to_owned());
+    world.records.push(ns.clone());
+    assert_snapshot!(plan(&world), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    blocked: RecordsSynced ZoneNotAccessible: Could not access zone: the zone example.com hands mail.example.com to other name servers (ns1.other.example), so nobody sees what is written below it here; give the token access to the zone mail.example.com if that is at Cloudflare, or remove spec.dns to add the records at the provider that has it
+    ");
+    // What is delegated beside it makes no difference, nor do the zone's own name servers.
+    world.records = vec![ZoneRecord { name: DnsName::new("bounce2.mail.example.com"), ..ns.clone() }];
+    world.records.push(ZoneRecord { name: DnsName::new("example.com"), ..ns });
+    assert!(plan(&world).contains("write 5 records"));
+}
+
+#[test]
+fn d10_a_wildcard_in_the_zone_makes_no_record_superfluous() {
+    let mut world = with_identity();
+    world.records.push(record("wild", "*.mail.example.com", cname("elsewhere.example"), None));
+    assert!(plan(&world).contains("write 5 records"));
+}
+
+#[test]
+fn d11_another_spelling_of_a_record_is_no_drift() {
+    let mut world = verified();
+    for record in &mut world.records {
+        if record.record_type == "TXT" {
+            record.content = "\"v=spf1 \" \"include:amazonses.com ~all\"".to_owned();
+            record.data = Some(txt(&cloudflare_text(&record.content)));
+        }
+        record.ttl = 300;
+    }
+    assert_snapshot!(plan(&world), @"nothing to do");
+}
+
+fn cloudflare_text(content: &str) -> String {
+    sending_domain_operator::dns::cloudflare::from_content(content)
 }

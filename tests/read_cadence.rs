@@ -10,6 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use sending_domain_operator::api::reason::Reason;
 use sending_domain_operator::api::v1alpha1::OnMxFailure;
 use sending_domain_operator::dns::cloudflare::Change;
+use sending_domain_operator::dns::record::DnsName;
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::observe::memory::Memory;
 use sending_domain_operator::observe::observation::{Fault, Observed, ZoneView};
@@ -148,4 +149,38 @@ fn a_request_has_everything_read_once() {
     memory.identity_read(Some(identity()), at(1));
     memory.request(Some("a"));
     assert!(!memory.identity_is_due(true, at(2), PACE));
+}
+
+#[test]
+fn d13_a_refused_record_stands_while_others_are_written() {
+    let mut memory = Memory::default();
+    let fault = Fault { reason: Reason::RecordRejected, message: "m".to_owned(), class: ErrorClass::Terminal };
+    let names = |names: &[&str]| names.iter().map(DnsName::new).collect::<Vec<_>>();
+    memory.records_refused(&names(&["a", "b"]), names(&["b"]).into_iter().collect());
+    memory.wrote(&[Step::Records], &[(Step::Records, fault.clone())], 1, at(0), PACE);
+    let standing = memory.standing(1, at(1));
+    assert_eq!(standing.records_at(Some(&DnsName::new("b"))), Some(&fault));
+    assert_eq!((standing.records_at(Some(&DnsName::new("a"))), standing.records_at(None)), (None, Some(&fault)));
+
+    memory.records_refused(&names(&["a"]), names(&[]).into_iter().collect());
+    memory.wrote(&[Step::Records], &[], 1, at(2), PACE);
+    assert!(memory.standing(1, at(3)).records.is_some(), "writing a says nothing about b");
+    memory.records_refused(&names(&["b"]), names(&[]).into_iter().collect());
+    memory.wrote(&[Step::Records], &[], 1, at(4), PACE);
+    assert_eq!(memory.standing(1, at(5)).records, None);
+}
+
+#[test]
+fn d12_what_is_written_again_and_again_is_left_until_the_spec_or_somebody_asks() {
+    let mut memory = Memory::default();
+    let view = view();
+    let broken = view.records.iter().find(|r| r.record_type == "MX").expect("an MX").clone();
+    for i in 0..6 {
+        memory.zone_read(view.clone(), PLACE, at(i));
+        assert!(memory.standing(1, at(i)).duels.is_empty(), "{i}");
+        memory.records_written(&[Change::Delete { id: broken.id.clone() }], Vec::new(), at(i));
+    }
+    assert!(memory.standing(1, at(6)).duels.contains(&broken.name));
+    memory.request(Some("now"));
+    assert!(memory.standing(1, at(6)).duels.is_empty());
 }

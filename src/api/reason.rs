@@ -67,6 +67,8 @@ reasons! {
     MailFromConflict => Terminal,
     /// The provider refused a record for another reason.
     RecordRejected => Terminal,
+    /// Somebody changes records of ours as often as they are put right.
+    RecordDueling => Terminal,
     /// Another object has the domain.
     DomainConflict => Terminal,
     /// The namespace may not claim the domain.

@@ -30,6 +30,15 @@ impl DnsName {
         self.0.split_once('.').map(|(_, parent)| Self(parent.to_owned()))
     }
 
+    /// The longest name that this one and `other` both are or lie below.
+    #[must_use]
+    pub fn common_ancestor(&self, other: &Self) -> Self {
+        let shared = self.0.rsplit('.').zip(other.0.rsplit('.')).take_while(|(a, b)| a == b).map(|(label, _)| label);
+        let mut labels: Vec<&str> = shared.collect();
+        labels.reverse();
+        Self(labels.join("."))
+    }
+
     /// True if this name is `ancestor` or lies below it.
     pub fn is_within(&self, ancestor: &Self) -> bool {
         self.0 == ancestor.0 || self.0.strip_suffix(&ancestor.0).is_some_and(|head| head.ends_with('.'))

@@ -5,14 +5,17 @@
 //! Pure.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::duels::Duels;
 use super::holds::{Attempt, Holds};
 use super::observation::{Fault, Lookups, Question, Standing, ZoneView};
 use crate::api::v1alpha1::OnMxFailure;
 use crate::dns::cloudflare::{ApiToken, Change, ZoneRecord};
+use crate::dns::record::DnsName;
 use crate::plan::Step;
 use crate::ses::identity::{DKIM_TOKENS, Identity, MailFrom, SesStatus};
 use crate::status::schedule::Pace;
@@ -47,6 +50,10 @@ pub struct Memory {
     token: Option<ApiToken>,
     lookups: Option<Read<Lookups>>,
     holds: Holds,
+    /// The names of the records that the last failed write was about.
+    refused: BTreeSet<DnsName>,
+    /// Who undoes our writes.
+    duels: Duels,
     /// How many passes in a row have written something.
     busy: u32,
     reconcile_at: Option<String>,
@@ -159,6 +166,10 @@ impl Memory {
     pub fn records_written(&mut self, changes: &[Change], written: Vec<ZoneRecord>, now: Timestamp) {
         let expected = changes.iter().filter(|c| !matches!(c, Change::Delete { .. })).count();
         let Some(read) = &mut self.zone else { return };
+        let names: BTreeSet<&DnsName> = changes.iter().filter_map(|c| c.name(&read.value.records)).collect();
+        for name in names {
+            self.duels.wrote(name, now);
+        }
         if written.len() != expected {
             self.zone_is_stale = true;
             return;
@@ -170,6 +181,12 @@ impl Memory {
         read.value.records.extend(written);
         read.at = now;
         self.zone_reads_unseen = 0;
+    }
+
+    /// Of the records at the names `tried`, which were to be written, those at `refused` were not.
+    pub fn records_refused(&mut self, tried: &[DnsName], refused: BTreeSet<DnsName>) {
+        self.refused.retain(|name| !tried.contains(name));
+        self.refused.extend(refused);
     }
 
     /// The zone was, or may have been, changed in a way that only a read can tell.
@@ -221,6 +238,7 @@ impl Memory {
     pub fn seen_generation(&mut self, generation: i64) {
         if self.generation != generation && self.identity.is_some() && self.generation != 0 {
             self.identity_is_stale = true;
+            self.duels.forget();
         }
         self.generation = generation;
     }
@@ -239,6 +257,7 @@ impl Memory {
         self.zone_is_stale = true;
         self.lookups = None;
         self.holds.clear();
+        self.duels.forget();
     }
 
     /// Takes note of whether somebody older wants the same domain. When nobody does any more, what was read of the
@@ -280,7 +299,10 @@ impl Memory {
     /// The failed writes that are not due again. `cause` stands for what they depend on.
     pub fn standing(&self, cause: u64, now: Timestamp) -> Standing {
         let of = |step: Step| self.holds.standing(Attempt::Write(step), cause, now);
-        Standing { identity: of(Step::Identity), mail_from: of(Step::MailFrom), records: of(Step::Records) }
+        let records = of(Step::Records);
+        let refused = records.as_ref().map(|_| self.refused.clone()).unwrap_or_default();
+        let duels = self.duels.lost(now);
+        Standing { identity: of(Step::Identity), mail_from: of(Step::MailFrom), records, refused, duels }
     }
 
     /// A failed read that is not due again.
@@ -301,7 +323,8 @@ impl Memory {
     /// Remembers what came of the writes of a pass: the parts of the work that succeeded, and those that failed.
     pub fn wrote(&mut self, done: &[Step], faults: &[(Step, Fault)], cause: u64, now: Timestamp, pace: Pace) {
         self.busy = if done.is_empty() { 0 } else { self.busy.saturating_add(1) };
-        for step in done {
+        // Records of other names were written: that says nothing of those that were refused.
+        for step in done.iter().filter(|step| **step != Step::Records || self.refused.is_empty()) {
             self.holds.succeeded(Attempt::Write(*step));
         }
         for (step, fault) in faults {

@@ -1,5 +1,7 @@
 //! Reads the world for one pass, and only what may have changed since the last. Never writes.
 
+pub mod credential;
+pub mod duels;
 mod endpoint;
 pub mod holds;
 pub mod memory;
@@ -17,7 +19,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use self::memory::Memory;
 use self::observation::{Claim, Fault, Lookups, Observation, Observed, Question, ZoneView};
-use self::zone::{Ages, Zones};
+use self::zone::{Ages, Asked, Zones};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{
     CloudflareSpec, ConflictPolicy, DnsProvider, DnsStatus, RecordPurpose, RecordState, SecretKeyRef, SendingDomain,
@@ -217,7 +219,8 @@ async fn observe_zone(
     if due && memory.standing_read(Step::Records, cause, from.now).is_none() {
         let domain = DnsName::new(&from.spec().domain);
         let ages = Ages::new(from.pace.pending, memory.has_lost_records());
-        match sources.zones.view(sources.cloudflare, &token, &spec, &domain, ages).await {
+        let asked = Asked { client: sources.cloudflare, token: &token, resolver: sources.resolver };
+        match sources.zones.view(asked, &spec, &domain, ages).await {
             Ok(view) => {
                 memory.read_succeeded(Step::Records);
                 memory.zone_read(view, place, from.now);

@@ -3,7 +3,7 @@
 //! Pure.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::reason::Reason;
 use crate::dns::cloudflare::{Zone, ZoneRecord};
@@ -110,4 +110,16 @@ pub struct Standing {
     pub mail_from: Option<Fault>,
     /// The last failed write of records.
     pub records: Option<Fault>,
+    /// The names of the records that it was about; empty if about all.
+    pub refused: BTreeSet<DnsName>,
+    /// The names whose records somebody changes back as often as they are put right.
+    pub duels: BTreeSet<DnsName>,
+}
+
+impl Standing {
+    /// What keeps the records at `name` from being written now; `None` for a name that nobody knows.
+    pub fn records_at(&self, name: Option<&DnsName>) -> Option<&Fault> {
+        let is_refused = self.refused.is_empty() || name.is_none_or(|name| self.refused.contains(name));
+        self.records.as_ref().filter(|_| is_refused)
+    }
 }

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::credential::Credentials;
 use super::observation::{Fault, ZoneView};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::CloudflareSpec;
 use crate::dns::cloudflare::{
     ApiToken, Client, Error, Fingerprint, Kind, Zone, ZoneId, ZonePick, ZoneStatus, pick_zone,
 };
+use crate::dns::lookup::Resolver;
 use crate::dns::record::DnsName;
 use crate::error::ErrorClass;
 
@@ -42,21 +44,33 @@ type Listed = Arc<tokio::sync::Mutex<Option<(Instant, Vec<Zone>)>>>;
 #[derive(Default)]
 pub struct Zones {
     lists: Mutex<HashMap<Fingerprint, Listed>>,
+    credentials: Credentials,
+}
+
+/// Who is asked about zones.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// Cloudflare.
+    pub client: &'a Client,
+    /// As whom.
+    pub token: &'a ApiToken,
+    /// DNS, where Cloudflare has two answers; `None` with `--dns-check off`.
+    pub resolver: Option<&'a Resolver>,
 }
 
 impl Zones {
     /// The zone for `domain` and its records.
     pub async fn view(
         &self,
-        client: &Client,
-        token: &ApiToken,
+        asked: Asked<'_>,
         spec: &CloudflareSpec,
         domain: &DnsName,
         ages: Ages,
     ) -> Result<ZoneView, Fault> {
+        let Asked { client, token, .. } = asked;
         let zone = match &spec.zone_id {
-            Some(id) => by_id(client, token, id, domain).await?,
-            None => self.find(client, token, domain, ages).await?,
+            Some(id) => self.by_id(asked, id, domain).await?,
+            None => self.find(asked, domain, ages).await?,
         };
         let error = match client.records(token, &zone.id, domain).await {
             Ok(records) => return Ok(ZoneView { zone, records }),
@@ -66,14 +80,15 @@ impl Zones {
         // Cloudflare says of a zone that is gone what it says of one that the token may not edit. A new list tells them
         // apart, and finds the zone where it was set up again.
         if spec.zone_id.is_none() && may_be_gone(error.kind) {
-            let listed = self.find(client, token, domain, ages).await?;
+            let listed = self.find(asked, domain, ages).await?;
             if listed.id != zone.id {
-                let records =
-                    client.records(token, &listed.id, domain).await.map_err(|error| read_fault(&error, domain))?;
-                return Ok(ZoneView { zone: listed, records });
+                return match client.records(token, &listed.id, domain).await {
+                    Ok(records) => Ok(ZoneView { zone: listed, records }),
+                    Err(error) => Err(self.read_fault(asked, &error, domain).await),
+                };
             }
         }
-        Err(read_fault(&error, domain))
+        Err(self.read_fault(asked, &error, domain).await)
     }
 
     /// Has the zones of `token` listed anew.
@@ -90,54 +105,100 @@ impl Zones {
         lists.entry(token.fingerprint()).or_default().clone()
     }
 
-    async fn find(&self, client: &Client, token: &ApiToken, domain: &DnsName, ages: Ages) -> Result<Zone, Fault> {
-        let list = self.list(token);
+    async fn find(&self, asked: Asked<'_>, domain: &DnsName, ages: Ages) -> Result<Zone, Fault> {
+        let pick = self.listed(asked, domain, ages).await?;
+        match pick {
+            Pick::One(zone) => Ok(zone),
+            Pick::Several(zones) => told_apart(asked.resolver, zones).await,
+        }
+    }
+
+    /// What the list of zones says, which is read anew when it is too old for what it says.
+    async fn listed(&self, asked: Asked<'_>, domain: &DnsName, ages: Ages) -> Result<Pick, Fault> {
+        let list = self.list(asked.token);
         let mut list = list.lock().await;
         if let Some((at, zones)) = &*list {
             let age = at.elapsed();
             match picked(zones, domain) {
-                Ok(zone) if age < ages.with => return Ok(zone),
+                Ok(Pick::One(zone)) if age < ages.with => return Ok(Pick::One(zone)),
+                Ok(Pick::Several(zones)) if age < ages.without => return Ok(Pick::Several(zones)),
                 Err(fault) if age < ages.without => return Err(fault),
                 _ => {}
             }
         }
-        let zones = client.zones(token).await.map_err(|error| read_fault(&error, domain))?;
+        let zones = match asked.client.zones(asked.token).await {
+            Ok(zones) => zones,
+            Err(error) => return Err(self.read_fault(asked, &error, domain).await),
+        };
+        self.credentials.seen(asked.token, &zones);
         let (_, zones) = list.insert((Instant::now(), zones));
         picked(zones, domain)
     }
+
+    async fn by_id(&self, asked: Asked<'_>, id: &str, domain: &DnsName) -> Result<Zone, Fault> {
+        let id: ZoneId = id
+            .parse()
+            .map_err(|_| terminal(Reason::ZoneNotAccessible, format!("Could not access zone: {id} is no zone id")))?;
+        let zone = match asked.client.zone(asked.token, &id).await {
+            Ok(zone) => zone,
+            Err(error) => return Err(self.read_fault(asked, &error, domain).await),
+        };
+        self.credentials.seen(asked.token, std::slice::from_ref(&zone));
+        if !domain.is_within(&zone.name) {
+            let message = format!(
+                "Could not access zone: spec.dns.cloudflare.zoneID is the zone {}, which {domain} is not in; correct or remove it",
+                zone.name
+            );
+            return Err(terminal(Reason::ZoneNotAccessible, message));
+        }
+        if zone.is_served() { Ok(zone) } else { Err(not_active(&zone)) }
+    }
+
+    /// A failed read in the words of a condition.
+    async fn read_fault(&self, asked: Asked<'_>, error: &Error, domain: &DnsName) -> Fault {
+        let why = self.credentials.explain(asked.client, asked.token, error).await;
+        fault(error, why.as_deref(), &format!("for {domain}"))
+    }
+}
+
+/// The zone that a list of zones gives for a domain, or the active ones of one name.
+enum Pick {
+    One(Zone),
+    Several(Vec<Zone>),
+}
+
+/// Of several active zones of one name (in different accounts) the world asks the one whose name servers it is delegated
+/// to: each has a pair of its own.
+async fn told_apart(resolver: Option<&Resolver>, zones: Vec<Zone>) -> Result<Zone, Fault> {
+    let name = zones.first().map(|zone| zone.name.clone());
+    if let (Some(resolver), Some(name)) = (resolver, &name)
+        && let Ok(cut) = resolver.name_servers(name).await
+        && cut.apex == *name
+    {
+        let is_asked = |zone: &&Zone| {
+            !cut.servers.is_empty() && cut.servers.iter().all(|(server, _)| zone.name_servers.contains(server))
+        };
+        if let [only] = zones.iter().filter(is_asked).collect::<Vec<_>>().as_slice() {
+            return Ok((*only).clone());
+        }
+    }
+    let message = format!(
+        "The token sees {} active zones named {}; set spec.dns.cloudflare.zoneID to the id of the one to use",
+        zones.len(),
+        name.as_ref().map_or("", DnsName::as_str)
+    );
+    Err(terminal(Reason::ZoneAmbiguous, message))
 }
 
 fn may_be_gone(kind: Kind) -> bool {
     matches!(kind, Kind::PermissionDenied | Kind::ZoneNotAccessible | Kind::NotFound)
 }
 
-async fn by_id(client: &Client, token: &ApiToken, id: &str, domain: &DnsName) -> Result<Zone, Fault> {
-    let id: ZoneId = id
-        .parse()
-        .map_err(|_| terminal(Reason::ZoneNotAccessible, format!("Could not access zone: {id} is no zone id")))?;
-    let zone = client.zone(token, &id).await.map_err(|error| read_fault(&error, domain))?;
-    if !domain.is_within(&zone.name) {
-        let message = format!(
-            "Could not access zone: spec.dns.cloudflare.zoneID is the zone {}, which {domain} is not in; correct or remove it",
-            zone.name
-        );
-        return Err(terminal(Reason::ZoneNotAccessible, message));
-    }
-    if zone.is_served() { Ok(zone) } else { Err(not_active(&zone)) }
-}
-
-fn picked(zones: &[Zone], domain: &DnsName) -> Result<Zone, Fault> {
+fn picked(zones: &[Zone], domain: &DnsName) -> Result<Pick, Fault> {
     match pick_zone(zones, domain) {
-        ZonePick::Found(zone) => Ok(zone.clone()),
+        ZonePick::Found(zone) => Ok(Pick::One(zone.clone())),
         ZonePick::NotActive(zone) => Err(not_active(zone)),
-        ZonePick::Ambiguous(zones) => {
-            let name = zones.first().map_or_else(|| domain.to_string(), |z| z.name.to_string());
-            let message = format!(
-                "The token sees {} active zones named {name}; set spec.dns.cloudflare.zoneID to the id of the one to use",
-                zones.len()
-            );
-            Err(terminal(Reason::ZoneAmbiguous, message))
-        }
+        ZonePick::Ambiguous(zones) => Ok(Pick::Several(zones.into_iter().cloned().collect())),
         ZonePick::None => {
             let message = format!(
                 "Could not access zone: the API token sees no zone for {domain} or a parent of it; add the zone at Cloudflare, or \
@@ -157,11 +218,22 @@ fn not_active(zone: &Zone) -> Fault {
         );
         return terminal(Reason::ZoneNotAccessible, message);
     }
-    let message = format!(
-        "The zone {} is not active at Cloudflare: set the name servers that Cloudflare assigned ({}) at the domain's registrar",
-        zone.name,
-        zone.name_servers.iter().map(DnsName::as_str).collect::<Vec<_>>().join(", ")
-    );
+    let servers = zone.name_servers.iter().map(DnsName::as_str).collect::<Vec<_>>().join(", ");
+    let name = &zone.name;
+    let message = match zone.status {
+        ZoneStatus::Moved => format!(
+            "The zone {name} is not active at Cloudflare: the domain has moved to other name servers, and nobody sees what is \
+             written here; set {servers} at the domain's registrar again, or remove spec.dns to add the records at the \
+             provider that answers now. Cloudflare deletes such a zone after a while (on the Free plan after 7 days)"
+        ),
+        ZoneStatus::Deactivated | ZoneStatus::Deleted => format!(
+            "The zone {name} is not active at Cloudflare: it was switched off or deleted; switch it on again or add it anew"
+        ),
+        ZoneStatus::Pending | ZoneStatus::Initializing | ZoneStatus::Active | ZoneStatus::Other(_) => format!(
+            "The zone {name} is not active at Cloudflare: set the name servers that Cloudflare assigned ({servers}) at the \
+             domain's registrar. Cloudflare deletes a zone that stays so (on the Free plan after 28 days)"
+        ),
+    };
     Fault { reason: Reason::ZonePending, message, class: ErrorClass::Waiting { after: Duration::from_mins(5) } }
 }
 
@@ -169,17 +241,13 @@ fn terminal(reason: Reason, message: String) -> Fault {
     Fault { reason, message, class: ErrorClass::Terminal }
 }
 
-/// A failed read in the words of a condition.
-fn read_fault(error: &Error, domain: &DnsName) -> Fault {
-    fault(error, &format!("for {domain}"))
+/// A failed write in the words of a condition. `records` are those that it is about, if it is about some only.
+pub fn write_fault(error: &Error, records: Option<&str>) -> Fault {
+    let about = records.map(|records| format!("it is about {records}, and the rest goes on"));
+    fault(error, about.as_deref(), "of the domain")
 }
 
-/// A failed write in the words of a condition.
-pub fn write_fault(error: &Error) -> Fault {
-    fault(error, "of the domain")
-}
-
-fn fault(error: &Error, whose: &str) -> Fault {
+fn fault(error: &Error, more: Option<&str>, whose: &str) -> Fault {
     let (reason, advice) = match error.kind {
         Kind::InvalidToken => (
             Reason::InvalidAPIToken,
@@ -192,7 +260,11 @@ fn fault(error: &Error, whose: &str) -> Fault {
         Kind::QuotaExceeded => {
             (Reason::ZoneRecordQuotaExceeded, "remove records that are not needed, or use a larger plan".to_owned())
         }
-        Kind::RecordExists => (Reason::Progressing, "the zone is read again".to_owned()),
+        Kind::Unmarked => (
+            Reason::RecordRejected,
+            "it is tried again, slowly; see whether the zone's plan allows comments of 100 characters".to_owned(),
+        ),
+        Kind::RecordExists | Kind::NotLeading => (Reason::Progressing, "the zone is read again".to_owned()),
         Kind::RateLimited => (Reason::RateLimited, "it is tried again when Cloudflare allows".to_owned()),
         Kind::Unavailable => (Reason::CloudflareUnavailable, "it is tried again".to_owned()),
         Kind::Invalid | Kind::Other => (
@@ -200,5 +272,6 @@ fn fault(error: &Error, whose: &str) -> Fault {
             "it is tried again, slowly; compare the records in .status.records with the zone".to_owned(),
         ),
     };
-    Fault { reason, message: format!("{error}; {advice}"), class: error.class() }
+    let more = more.map_or_else(String::new, |more| format!("{more}; "));
+    Fault { reason, message: format!("{error}; {more}{advice}"), class: error.class() }
 }

@@ -1,6 +1,8 @@
 //! What to write at Cloudflare: the difference between the records that are wanted and those that are there. What is not
 //! marked as ours is never changed; where it is in the way, that is a conflict and not a write.
 
+use std::collections::BTreeSet;
+
 use super::{Action, Blocker, Plan, Subject};
 use crate::api::condition::ConditionType::RecordsSynced;
 use crate::api::reason::Reason;
@@ -8,7 +10,7 @@ use crate::api::v1alpha1::{CloudflareSpec, ConflictPolicy, RecordPurpose};
 use crate::dns::cloudflare::{Change, NewRecord, ZoneRecord};
 use crate::dns::judge::{self, is_dmarc, is_spf};
 use crate::dns::record::{DnsName, RecordData, RecordType, WantedRecord};
-use crate::observe::observation::{Observation, Observed};
+use crate::observe::observation::{Observation, Observed, ZoneView};
 use crate::ownership::Mark;
 use crate::ses::identity::{DKIM_TOKENS, Identity};
 use crate::text::printable;
@@ -43,27 +45,68 @@ pub fn plan_records(
     }
     let records = sorted(&view.records);
     let mut changes = Vec::new();
+    let mut cuts = BTreeSet::new();
     for wanted in &plan.wanted {
+        if let Some(cut) = delegated(&wanted.name, &records, &view.zone.name) {
+            cuts.insert(cut);
+            continue;
+        }
         match step_for(wanted, &records, subject.mark, spec.conflict_policy) {
             Step::Satisfied => {}
             Step::Write(writes) => changes.extend(writes),
             Step::Conflict(reason, message) => plan.blockers.push(Blocker::new(RecordsSynced, reason, message)),
         }
     }
+    plan.blockers.extend(cuts.into_iter().map(|cut| cut_off(cut, &records, &view.zone.name)));
     let replaced = judge::all_found(&plan.wanted, &seen.lookups)
         && identity.is_mail_from_verified(&subject.spec.mail_from_domain());
     changes.extend(stale(&plan.wanted, &records, subject.mark, replaced));
-    if changes.is_empty() {
-        return;
+    let changes = hold_back(changes, view, seen, plan);
+    if !changes.is_empty() {
+        let (zone, zone_name) = (view.zone.id.clone(), view.zone.name.clone());
+        plan.actions.push(Action::WriteRecords { zone, zone_name, changes });
     }
-    match &seen.standing.records {
-        Some(fault) => plan.blockers.push(Blocker::from_fault(RecordsSynced, fault)),
-        None => plan.actions.push(Action::WriteRecords {
-            zone: view.zone.id.clone(),
-            zone_name: view.zone.name.clone(),
-            changes,
-        }),
+}
+
+/// The name at or above `name` that the zone itself hands to other name servers: what is written here below it, nobody
+/// sees.
+fn delegated<'a>(name: &DnsName, records: &[&'a ZoneRecord], zone: &DnsName) -> Option<&'a DnsName> {
+    records.iter().find(|r| r.record_type == "NS" && r.name != *zone && name.is_within(&r.name)).map(|r| &r.name)
+}
+
+fn cut_off(cut: &DnsName, records: &[&ZoneRecord], zone: &DnsName) -> Blocker {
+    let servers = records.iter().filter(|r| r.record_type == "NS" && r.name == *cut).take(3);
+    let servers: Vec<String> = servers.map(|r| DnsName::new(&r.content).to_string()).collect();
+    let message = format!(
+        "Could not access zone: the zone {zone} hands {cut} to other name servers ({}), so nobody sees what is written below \
+         it here; give the token access to the zone {cut} if that is at Cloudflare, or remove spec.dns to add the records at \
+         the provider that has it",
+        servers.join(", ")
+    );
+    Blocker::new(RecordsSynced, Reason::ZoneNotAccessible, message)
+}
+
+/// Leaves out what was refused lately and what somebody else keeps changing back; the rest goes on. The changes of one
+/// name stay together.
+fn hold_back(changes: Vec<Change>, view: &ZoneView, seen: &Observation, plan: &mut Plan) -> Vec<Change> {
+    let standing = &seen.standing;
+    let name = |change: &Change| change.name(&view.records).cloned();
+    let (refused, changes): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(|c| standing.records_at(name(c).as_ref()).is_some());
+    if let Some(fault) = standing.records.as_ref().filter(|_| !refused.is_empty()) {
+        plan.blockers.push(Blocker::from_fault(RecordsSynced, fault));
     }
+    let (lost, changes): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(|c| name(c).is_some_and(|name| standing.duels.contains(&name)));
+    for name in lost.iter().filter_map(name).collect::<BTreeSet<_>>() {
+        let message = format!(
+            "Something else changes the records at {name} as often as the operator puts them right, so it does that once an \
+             hour now; find out who writes there (another tool, another cluster, a person), stop it, and set the annotation \
+             sendingdomain.dev/reconcile-at to try at once"
+        );
+        plan.blockers.push(Blocker::new(RecordsSynced, Reason::RecordDueling, message));
+    }
+    changes
 }
 
 /// Deletes of all records of ours: for the end of the object.

@@ -10,8 +10,13 @@ use sending_domain_operator::error::ErrorClass;
 
 use crate::server::{Server, answer, refusal, success, token, zone_id};
 
-const ALL: [Operation; 4] =
-    [Operation::ListZones, Operation::ReadZone, Operation::ListRecords, Operation::WriteRecords];
+const ALL: [Operation; 5] = [
+    Operation::ListZones,
+    Operation::ReadZone,
+    Operation::ListRecords,
+    Operation::WriteRecords,
+    Operation::VerifyToken,
+];
 
 /// Does the operation and answers its error.
 async fn fail(client: &Client, operation: Operation) -> Error {
@@ -27,6 +32,7 @@ async fn fail(client: &Client, operation: Operation) -> Error {
             let delete = Change::Delete { id: "1".to_owned() };
             client.batch(&token, &zone, &[delete]).await.map(|records| format!("{records:?}"))
         }
+        Operation::VerifyToken => client.verify(&token, None).await.map(|status| format!("{status:?}")),
     };
     let error = outcome.expect_err("must fail");
     assert_eq!(error.operation, operation);
@@ -34,7 +40,7 @@ async fn fail(client: &Client, operation: Operation) -> Error {
 }
 
 #[tokio::test]
-async fn every_code_is_given_its_meaning() {
+async fn b7_d2_every_code_is_given_its_meaning() {
     use Kind::*;
     use Operation::*;
     let chain = |code: u32| {
@@ -47,8 +53,11 @@ async fn every_code_is_given_its_meaning() {
         [{"code":6111,"message":"Invalid format for Authorization header"}]}],"messages":[],"result":null}"#;
     let may_not_list = "Actor 'com.cloudflare.api.token.x' requires permission 'com.cloudflare.api.account.zone.list'";
     #[rustfmt::skip]
-    let cases: [(Operation, u16, String, Kind, &[u32]); 24] = [
+    let cases: [(Operation, u16, String, Kind, &[u32]); 27] = [
         (ListZones, 400, headers.to_owned(), InvalidToken, &[6003, 6111]),
+        (ListZones, 400, refusal(9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers"), InvalidToken, &[9106]),
+        (ListZones, 403, refusal(9109, "Cannot use the access token from location: 192.0.2.1"), InvalidToken, &[9109]),
+        (VerifyToken, 401, refusal(1000, "Invalid API Token"), InvalidToken, &[1000]),
         (ListZones, 403, refusal(9109, "Invalid access token"), InvalidToken, &[9109]),
         (ListZones, 401, refusal(1000, "Invalid API Token"), InvalidToken, &[1000]),
         (ListZones, 403, refusal(10000, "Authentication error"), InvalidToken, &[10000]),
@@ -82,7 +91,7 @@ async fn every_code_is_given_its_meaning() {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_is_unavailable_and_never_an_empty_list() {
+async fn d2_what_is_no_answer_is_unavailable_and_never_an_empty_list() {
     let html = "<html><body>Error 1015</body></html>";
     for (status, body) in [
         (502, html.to_owned()),
@@ -115,7 +124,7 @@ async fn what_is_no_answer_is_unavailable_and_never_an_empty_list() {
 }
 
 #[tokio::test]
-async fn another_zone_than_asked_for_is_no_answer() {
+async fn d2_another_zone_than_asked_for_is_no_answer() {
     let other = r#"{"id":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","name":"example.com","status":"active"}"#;
     let server = Server::always(200, success(other)).await;
     assert_eq!(fail(&server.client(), Operation::ReadZone).await.kind, Kind::Unavailable);
@@ -125,7 +134,7 @@ async fn another_zone_than_asked_for_is_no_answer() {
 }
 
 #[tokio::test]
-async fn a_refusal_without_errors_still_is_one() {
+async fn d2_a_refusal_without_errors_still_is_one() {
     for errors in ["[]", "null", "[null]", "[{}]", "\"no\""] {
         let body = format!(r#"{{"success":false,"errors":{errors},"result":[]}}"#);
         let server = Server::always(200, body).await;
@@ -136,7 +145,7 @@ async fn a_refusal_without_errors_still_is_one() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn d3_a_redirect_is_not_followed() {
     for status in [301, 302, 307, 308] {
         let target = Server::always(200, success("[]")).await;
         let location = target.client();
@@ -149,7 +158,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_cap_is_cut_off() {
+async fn d2_a_body_over_the_cap_is_cut_off() {
     const CAP: usize = 4 * 1024 * 1024;
     let server = Server::always(200, "x".repeat(10 * 1024 * 1024)).await;
     let error = fail(&server.client(), Operation::ListRecords).await;
@@ -171,7 +180,7 @@ async fn a_body_over_the_cap_is_cut_off() {
 }
 
 #[tokio::test]
-async fn compression_is_neither_asked_for_nor_undone() {
+async fn d2_compression_is_neither_asked_for_nor_undone() {
     let gzipped = |_: &_| answer(200, &[("content-encoding", "gzip")], "\u{1f}\u{8b}\u{8}");
     let server = Server::start(gzipped).await;
     assert_eq!(fail(&server.client(), Operation::ListRecords).await.kind, Kind::Unavailable);
@@ -179,7 +188,7 @@ async fn compression_is_neither_asked_for_nor_undone() {
 }
 
 #[tokio::test]
-async fn a_slow_connection_is_unavailable() {
+async fn d2_a_slow_connection_is_unavailable() {
     let settings = Settings { timeout: Duration::from_millis(300), ..Settings::default() };
     for bytes in [&b""[..], b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"success\""] {
         let server = Server::raw(bytes, Duration::from_mins(1)).await;
@@ -191,7 +200,7 @@ async fn a_slow_connection_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_broken_connection_is_unavailable() {
+async fn d2_a_broken_connection_is_unavailable() {
     let half = b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"success\"";
     for bytes in [&b""[..], half, b"SSH-2.0-OpenSSH\r\n"] {
         let server = Server::raw(bytes, Duration::ZERO).await;
@@ -203,7 +212,7 @@ async fn a_broken_connection_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_closed_port_is_unavailable() {
+async fn d2_a_closed_port_is_unavailable() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}/client/v4", listener.local_addr().unwrap());
     drop(listener);
@@ -214,7 +223,7 @@ async fn a_closed_port_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_unavailable() {
+async fn d2_a_server_without_tls_is_unavailable() {
     let server = Server::always(200, success("[]")).await;
     let base = format!("{:?}", server.client()).split('"').nth(1).unwrap().replace("http://", "https://");
     let client = Client::new(base.parse().unwrap(), 1000).unwrap();

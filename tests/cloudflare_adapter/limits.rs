@@ -22,7 +22,7 @@ fn waits(error: &Error, asked: u64) -> bool {
 }
 
 #[tokio::test]
-async fn a_429_is_waited_for_by_its_retry_after() {
+async fn d2_a_429_is_waited_for_by_its_retry_after() {
     for body in [refusal(10000, "Rate limited"), "<html>".to_owned(), String::new()] {
         let server = Server::start(move |_| answer(429, &[("retry-after", "17")], body.clone())).await;
         let client = server.client();
@@ -35,13 +35,13 @@ async fn a_429_is_waited_for_by_its_retry_after() {
 }
 
 #[tokio::test]
-async fn a_429_without_a_wait_gets_one() {
+async fn d2_a_429_without_a_wait_gets_one() {
     let server = Server::always(429, "").await;
     assert!(waits(&limited(&server.client()).await, 60));
 }
 
 #[tokio::test]
-async fn a_503_is_waited_for_too() {
+async fn d2_a_503_is_waited_for_too() {
     let server = Server::start(|_| answer(503, &[("retry-after", "9")], "")).await;
     let client = server.client();
     let error = client.zones(&token()).await.unwrap_err();
@@ -53,7 +53,7 @@ async fn a_503_is_waited_for_too() {
 }
 
 #[tokio::test]
-async fn the_last_request_of_a_window_holds_the_next() {
+async fn d2_the_last_request_of_a_window_holds_the_next() {
     let header = r#""default";r=0;t=30"#;
     let server = Server::start(move |_| answer(200, &[("ratelimit", header)], success("[]"))).await;
     let client = server.client();
@@ -65,7 +65,7 @@ async fn the_last_request_of_a_window_holds_the_next() {
 }
 
 #[tokio::test]
-async fn a_short_wait_is_slept() {
+async fn d2_a_short_wait_is_slept() {
     let server = Server::start(|_| answer(200, &[("retry-after", "1")], success("[]"))).await;
     let client = server.client();
     let before = Instant::now();
@@ -85,4 +85,35 @@ async fn our_own_budget_is_kept() {
     }
     assert_eq!((answered, server.seen().len()), (5, 5), "a quarter at once");
     assert!(waits(&limited(&client).await, 20), "the other 15 spread over 5 minutes");
+}
+
+#[tokio::test]
+async fn d2_what_little_is_left_is_made_to_last() {
+    let headers = [("ratelimit", r#""default";r=3;t=1"#), ("ratelimit-policy", r#""default";q=100;w=60"#)];
+    let server = Server::start(move |_| answer(200, &headers, success("[]"))).await;
+    let client = server.client();
+    let before = Instant::now();
+    for _ in 0..4 {
+        assert_eq!(client.zones(&token()).await, Ok(vec![]));
+    }
+    assert!(before.elapsed() >= Duration::from_millis(740), "three waits of a quarter of a second");
+    assert_eq!(server.seen().len(), 4);
+
+    let headers = [("ratelimit", r#""default";r=1;t=200"#), ("ratelimit-policy", r#""default";q=100;w=60"#)];
+    let server = Server::start(move |_| answer(200, &headers, success("[]"))).await;
+    let client = server.client();
+    assert_eq!(client.zones(&token()).await, Ok(vec![]));
+    assert!(waits(&limited(&client).await, 100), "before Cloudflare refuses");
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn d2_a_retry_after_may_be_a_date() {
+    let until = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(40);
+    let date = until.to_zoned(jiff::tz::TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let server = Server::start(move |_| answer(429, &[("retry-after", &date)], "")).await;
+    let client = server.client();
+    assert!(waits(&limited(&client).await, 40));
+    assert!(waits(&limited(&client).await, 40));
+    assert_eq!(server.seen().len(), 1);
 }

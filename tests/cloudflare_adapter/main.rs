@@ -2,6 +2,7 @@
 //! however odd, is taken for "no records".
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod batches;
 mod faults;
 mod limits;
 mod lists;

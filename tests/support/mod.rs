@@ -157,7 +157,6 @@ impl World {
             zone_type: ZoneType::Full,
             account_id: None,
             name_servers: Vec::new(),
-            permissions: Vec::new(),
         };
         ZoneView { zone, records: self.records.clone() }
     }

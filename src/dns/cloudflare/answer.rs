@@ -19,6 +19,8 @@ pub(super) struct Answer {
     pub(super) ray: Option<String>,
     /// How long we are asked to stay away.
     pub(super) wait: Option<Duration>,
+    /// How long to let pass before the next request, so as not to be asked.
+    pub(super) pace: Option<Duration>,
 }
 
 /// An answer that says success.
@@ -42,7 +44,7 @@ impl Answer {
     pub(super) fn new(operation: Operation, response: &Response, now: Timestamp) -> Self {
         let (status, headers) = (response.status(), response.headers());
         let (ray, wait) = (headers::ray_id(headers), headers::asked_wait(status, headers, now));
-        Self { operation, status: status.as_u16(), ray, wait }
+        Self { operation, status: status.as_u16(), ray, wait, pace: headers::pace(headers) }
     }
 
     /// Reads the body, up to `limit` bytes, and judges it.

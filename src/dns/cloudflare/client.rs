@@ -13,10 +13,12 @@ use super::answer::{self, Answer, Reply};
 use super::base_url::BaseUrl;
 use super::budget::Budget;
 use super::error::{Error, Kind, Operation};
-use super::model::{Change, MAX_BATCH, Zone, ZoneId, ZoneRecord};
+use super::lane::Lanes;
+use super::model::{AccountId, Change, MAX_BATCH, TokenStatus, Zone, ZoneId, ZoneRecord};
 use super::paging::{Pages, Step};
-use super::token::ApiToken;
-use super::wire::{self, Batch, Malformed, WireRecord, WireZone};
+use super::token::{ApiToken, Fingerprint};
+use super::wire::{self, Batch, Malformed, WireRecord, WireTokenStatus, WireZone};
+use super::write::{Job, Written};
 use crate::dns::record::DnsName;
 use crate::telemetry::metrics::{Metrics, Upstream};
 
@@ -72,6 +74,18 @@ struct Inner {
     base: BaseUrl,
     budget: Budget,
     max_body: usize,
+    readers: Lanes<(Fingerprint, ZoneId), DnsName, Shared>,
+    writers: Writers,
+}
+
+/// The writes to each zone, by token.
+pub(super) type Writers = Lanes<(Fingerprint, ZoneId), Job, Vec<Written>>;
+
+/// What one listing for several readers says to one of them.
+enum Shared {
+    Read(Result<Vec<ZoneRecord>, Error>),
+    /// The zone is too large to be read for few readers: everybody asks for their own part.
+    Apart,
 }
 
 /// One request: a POST if it has a body, else a GET.
@@ -88,6 +102,8 @@ struct List<'a> {
     path: &'a str,
     per_page: u32,
     filter: &'a [(&'a str, &'a str)],
+    /// It is not worth more pages than these.
+    max_pages: u64,
 }
 
 impl Client {
@@ -112,7 +128,9 @@ impl Client {
         }
         let http = http.build().map_err(BuildError)?;
         let budget = Budget::new(settings.requests_per_5m, settings.max_wait);
-        Ok(Self(Arc::new(Inner { http, base, budget, max_body: settings.max_body }), Metrics::default()))
+        let max_body = settings.max_body;
+        let (readers, writers) = (Lanes::default(), Lanes::default());
+        Ok(Self(Arc::new(Inner { http, base, budget, max_body, readers, writers }), Metrics::default()))
     }
 
     /// The same client, which counts its requests in `metrics`.
@@ -121,15 +139,28 @@ impl Client {
         Self(self.0, metrics)
     }
 
+    pub(super) fn writers(&self) -> &Writers {
+        &self.0.writers
+    }
+
     /// Every zone that the token sees: all pages, or an error. A token without any zone may get an empty list or a
     /// [`Kind::ZoneNotAccessible`].
     pub async fn zones(&self, token: &ApiToken) -> Result<Vec<Zone>, Error> {
-        let list = List { operation: Operation::ListZones, path: "zones", per_page: ZONES_PER_PAGE, filter: &[] };
+        let (operation, path) = (Operation::ListZones, "zones");
+        let list = List { operation, path, per_page: ZONES_PER_PAGE, filter: &[], max_pages: u64::MAX };
         let identify = |wire: WireZone| {
             let zone = Zone::try_from(wire)?;
             Ok((zone.id.to_string(), Some(zone)))
         };
-        self.list(token, list, identify).await
+        Ok(self.list(token, list, identify).await?.unwrap_or_default())
+    }
+
+    /// What Cloudflare says of the token itself: of one of a user, or of one that this account owns. An account-owned
+    /// token is unknown at the users' address and the other way round.
+    pub async fn verify(&self, token: &ApiToken, account: Option<&AccountId>) -> Result<TokenStatus, Error> {
+        let path = account.map_or_else(|| "user/tokens/verify".to_owned(), |id| format!("accounts/{id}/tokens/verify"));
+        let call = Call { operation: Operation::VerifyToken, path: &path, query: &[], body: None };
+        self.call(token, call).await?.result(|wire: WireTokenStatus| Ok(wire.at(Timestamp::now())))
     }
 
     /// One zone.
@@ -144,17 +175,56 @@ impl Client {
     /// Every record of the zone whose name is `at_or_below` or below it: all pages, or an error. The filter is sent to
     /// keep the answer small (one request for up to 1,000 matching records) and applied again here, so a server that
     /// does not know it, or matches inside a label, makes no difference.
+    ///
+    /// Who asks while a listing of the zone is under way shares the next one, with the same token only: a listing
+    /// never began before it was asked for.
     pub async fn records(
         &self,
         token: &ApiToken,
         zone: &ZoneId,
         at_or_below: &DnsName,
     ) -> Result<Vec<ZoneRecord>, Error> {
+        let key = (token.fingerprint(), zone.clone());
+        let serve = |names| self.records_for(token, zone, names);
+        match self.0.readers.ride(key, at_or_below.clone(), serve).await {
+            Some(Shared::Read(records)) => records,
+            Some(Shared::Apart) | None => {
+                Ok(self.list_records(token, zone, at_or_below, u64::MAX).await?.unwrap_or_default())
+            }
+        }
+    }
+
+    /// One listing for all who wait, as long as it takes fewer requests than one for each.
+    async fn records_for(&self, token: &ApiToken, zone: &ZoneId, names: Vec<DnsName>) -> Vec<Shared> {
+        let Some(top) = names.iter().cloned().reduce(|a, b| a.common_ancestor(&b)) else { return Vec::new() };
+        let max_pages = match names.len() {
+            1 => u64::MAX,
+            // Names of one zone have at least its name in common.
+            _ if top.as_str().is_empty() => 0,
+            several => several as u64 - 1,
+        };
+        let all = self.list_records(token, zone, &top, max_pages).await;
+        let of = |name: DnsName| match &all {
+            Ok(Some(all)) => Shared::Read(Ok(all.iter().filter(|r| r.name.is_within(&name)).cloned().collect())),
+            Ok(None) => Shared::Apart,
+            Err(error) => Shared::Read(Err(error.clone())),
+        };
+        names.into_iter().map(of).collect()
+    }
+
+    async fn list_records(
+        &self,
+        token: &ApiToken,
+        zone: &ZoneId,
+        at_or_below: &DnsName,
+        max_pages: u64,
+    ) -> Result<Option<Vec<ZoneRecord>>, Error> {
         let list = List {
             operation: Operation::ListRecords,
             path: &format!("zones/{zone}/dns_records"),
             per_page: RECORDS_PER_PAGE,
             filter: &[("name.endswith", at_or_below.as_str())],
+            max_pages,
         };
         let identify = |wire: WireRecord| {
             let record = ZoneRecord::try_from(wire)?;
@@ -184,19 +254,23 @@ impl Client {
         self.call(token, call).await?.result(wire::written)
     }
 
-    /// Reads a whole list; `identify` gives each item's id, and the item if it is of interest.
+    /// Reads a whole list, or answers `None` if it is longer than it is worth; `identify` gives each item's id, and the
+    /// item if it is of interest.
     async fn list<W: DeserializeOwned, T>(
         &self,
         token: &ApiToken,
         list: List<'_>,
         identify: impl Fn(W) -> Result<(String, Option<T>), Malformed>,
-    ) -> Result<Vec<T>, Error> {
+    ) -> Result<Option<Vec<T>>, Error> {
         let unavailable = |detail| Error::new(list.operation, Kind::Unavailable, detail);
         let per_page = list.per_page.to_string();
         for _ in 0..LIST_ATTEMPTS {
             let mut pages = Pages::new(!list.filter.is_empty());
             let mut step = Step::Next(1);
             while let Step::Next(page) = step {
+                if page > list.max_pages {
+                    return Ok(None);
+                }
                 let page = page.to_string();
                 let query = [&[("page", page.as_str()), ("per_page", per_page.as_str())], list.filter].concat();
                 let call = Call { operation: list.operation, path: list.path, query: &query, body: None };
@@ -205,7 +279,7 @@ impl Client {
                 step = pages.add(items, reply.envelope.result_info);
             }
             match step {
-                Step::Done => return Ok(pages.into_items()),
+                Step::Done => return Ok(Some(pages.into_items())),
                 Step::Stuck => return Err(unavailable("the pages of a list do not end")),
                 Step::Changed | Step::Next(_) => {}
             }
@@ -233,7 +307,7 @@ impl Client {
         let (operation, principal) = (call.operation, token.fingerprint());
         let mut response = self.send(token, call).await?;
         let answer = Answer::new(operation, &response, Timestamp::now());
-        if let Some(wait) = answer.wait {
+        if let Some(wait) = answer.wait.max(answer.pace) {
             self.0.budget.hold(principal, wait);
         }
         let (status, ray) = (answer.status, answer.ray.clone());

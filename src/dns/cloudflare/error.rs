@@ -17,6 +17,8 @@ pub enum Operation {
     ListRecords,
     /// Writing records of a zone.
     WriteRecords,
+    /// Asking what became of the token.
+    VerifyToken,
 }
 
 impl Operation {
@@ -27,6 +29,7 @@ impl Operation {
             Self::ReadZone => "read_zone",
             Self::ListRecords => "list_records",
             Self::WriteRecords => "write_records",
+            Self::VerifyToken => "verify_token",
         }
     }
 
@@ -36,6 +39,7 @@ impl Operation {
             Self::ReadZone => "reading the zone",
             Self::ListRecords => "listing records",
             Self::WriteRecords => "writing records",
+            Self::VerifyToken => "asking about the token",
         }
     }
 }
@@ -57,6 +61,10 @@ pub enum Kind {
     Invalid,
     /// The zone or the record is gone.
     NotFound,
+    /// The record was stored without the comment that marks it as ours.
+    Unmarked,
+    /// Not sent, because another replica leads.
+    NotLeading,
     /// Over a rate limit, Cloudflare's or our own.
     RateLimited,
     /// No usable answer. A write may or may not have been carried out.
@@ -76,6 +84,8 @@ impl Kind {
             Self::QuotaExceeded => "quota_exceeded",
             Self::Invalid => "invalid",
             Self::NotFound => "not_found",
+            Self::Unmarked => "unmarked",
+            Self::NotLeading => "not_leading",
             Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",
             Self::Other => "other",
@@ -113,7 +123,7 @@ impl Error {
     pub fn class(&self) -> ErrorClass {
         let transient = ErrorClass::Transient { retry_after: self.retry_after };
         match self.kind {
-            Kind::RateLimited | Kind::Unavailable | Kind::RecordExists => transient,
+            Kind::RateLimited | Kind::Unavailable | Kind::RecordExists | Kind::NotLeading => transient,
             Kind::NotFound if self.operation == Operation::WriteRecords => transient,
             Kind::Other if !self.status.is_some_and(|status| (400..500).contains(&status)) => transient,
             Kind::InvalidToken
@@ -121,8 +131,26 @@ impl Error {
             | Kind::PermissionDenied
             | Kind::QuotaExceeded
             | Kind::Invalid
+            | Kind::Unmarked
             | Kind::NotFound
             | Kind::Other => ErrorClass::Terminal,
+        }
+    }
+
+    /// True if one change of a batch is at fault, and the others may be as good as any.
+    pub(super) fn is_about_one_change(&self) -> bool {
+        match self.kind {
+            Kind::RecordExists | Kind::QuotaExceeded => true,
+            // Without a status it was this adapter that refused; a 413 is about the batch as a whole, and smaller ones fit.
+            Kind::Invalid | Kind::Other => self.status.is_some_and(|status| (400..500).contains(&status)),
+            Kind::NotFound => self.codes.iter().any(|code| RECORD_GONE.contains(code)),
+            Kind::InvalidToken
+            | Kind::ZoneNotAccessible
+            | Kind::PermissionDenied
+            | Kind::Unmarked
+            | Kind::NotLeading
+            | Kind::RateLimited
+            | Kind::Unavailable => false,
         }
     }
 
@@ -141,6 +169,13 @@ impl Error {
             (Kind::Invalid, _) => "Request refused as invalid",
             (Kind::NotFound, Operation::WriteRecords) => "A record to be changed is gone",
             (Kind::NotFound, _) => "Could not access zone: there is no zone with this id",
+            (Kind::Unmarked, _) => {
+                "Failed to create record: Cloudflare did not keep the comment by which the operator knows its records, so \
+                 what it had created was taken back"
+            }
+            (Kind::NotLeading, _) => {
+                "This replica may not write now, since its lease is not being renewed; the leader goes on"
+            }
             (Kind::RateLimited, _) => "Cloudflare's rate limit is reached",
             (Kind::Unavailable, _) => "Cloudflare gave no usable answer",
             (Kind::Other, _) => "Cloudflare refused the request",
@@ -183,9 +218,9 @@ pub(super) struct Refusal<'a> {
     pub(super) faults: &'a [Fault],
 }
 
-/// Malformed credentials: "Invalid request headers", "Invalid format for X-Auth-Key / Authorization header", "Unable to
-/// authenticate request".
-const MALFORMED_TOKEN: &[u32] = &[6003, 6103, 6111, 10001];
+/// Malformed credentials: "Invalid request headers", "Invalid format for X-Auth-Key / Authorization header", "Missing
+/// X-Auth-Key, X-Auth-Email or Authorization headers", "Unable to authenticate request".
+const MALFORMED_TOKEN: &[u32] = &[6003, 6103, 6111, 9106, 10001];
 /// "… record with that host already exists" (A/AAAA/CNAME, CNAME, NS), "record already exists", "identical record".
 const RECORD_EXISTS: &[u32] = &[81053, 81054, 81056, 81057, 81058];
 /// "The record quota has been exceeded."
@@ -247,6 +282,7 @@ impl Refusal<'_> {
         let token_itself = self.has(&[10000]) || (self.has(&[9109]) && !self.says("unauthorized"));
         let kind = match self.operation {
             Operation::ListZones if token_itself => Kind::InvalidToken,
+            Operation::VerifyToken => Kind::InvalidToken,
             Operation::ListZones | Operation::ReadZone => Kind::ZoneNotAccessible,
             Operation::ListRecords | Operation::WriteRecords => Kind::PermissionDenied,
         };

@@ -41,19 +41,49 @@ fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     Some(until.duration_since(now).try_into().unwrap_or(Duration::ZERO))
 }
 
-/// The seconds until the window resets, if a limit has no request left: `"default";r=0;t=30`, several after commas (the
-/// API's changelog of 2025-09-03).
-fn exhausted_for(value: &str) -> Option<Duration> {
-    value.split(',').filter_map(exhausted_item).max()
+/// One item of `Ratelimit`: what is left of a limit, and the seconds until it is whole again.
+#[derive(Clone, Copy, Debug)]
+struct Left<'a> {
+    policy: &'a str,
+    requests: u64,
+    reset: u64,
 }
 
-fn exhausted_item(item: &str) -> Option<Duration> {
-    let parameter = |name: &str| {
-        let mut pairs = item.split(';').filter_map(|part| part.trim().split_once('='));
-        pairs.find(|(key, _)| *key == name).and_then(|(_, value)| value.parse::<u64>().ok())
-    };
-    let (remaining, reset) = (parameter("r")?, parameter("t")?);
-    (remaining == 0).then_some(Duration::from_secs(reset))
+/// The items of `"default";r=0;t=30`, several after commas (the API's changelog of 2025-09-03).
+fn items(value: &str) -> impl Iterator<Item = Left<'_>> {
+    value
+        .split(',')
+        .filter_map(|item| Some(Left { policy: name(item), requests: number(item, "r")?, reset: number(item, "t")? }))
+}
+
+fn name(item: &str) -> &str {
+    item.split(';').next().unwrap_or_default().trim()
+}
+
+fn number(item: &str, key: &str) -> Option<u64> {
+    let mut pairs = item.split(';').filter_map(|part| part.trim().split_once('='));
+    pairs.find(|(found, _)| *found == key).and_then(|(_, value)| value.parse().ok())
+}
+
+/// The seconds until the window resets, if a limit has no request left.
+fn exhausted_for(value: &str) -> Option<Duration> {
+    items(value).filter(|left| left.requests == 0).map(|left| Duration::from_secs(left.reset)).max()
+}
+
+/// Without a policy in the answer, so few requests are little.
+const FEW: u64 = 20;
+
+/// How long to let pass before the next request, when little of a limit is left (a fifth of what `Ratelimit-Policy`
+/// allows): what is left is then spread over what is left of the window, and lasts until it ends. The dashboard and the
+/// other tokens of a user draw on the same limit, so our own count does not know how much is left.
+pub(super) fn pace(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let policy = text("ratelimit-policy");
+    let quota = |of: &str| policy.split(',').find(|item| name(item) == of).and_then(|item| number(item, "q"));
+    let is_little = |left: &Left<'_>| left.requests > 0 && left.requests <= quota(left.policy).map_or(FEW, |q| q / 5);
+    let share = |requests: u64| u32::try_from(requests).unwrap_or(u32::MAX).saturating_add(1);
+    let spread = |left: Left<'_>| Duration::from_secs(left.reset) / share(left.requests);
+    items(text("ratelimit")).filter(is_little).map(spread).max().map(|wait| wait.min(MAX_WAIT))
 }
 
 #[cfg(test)]
@@ -80,6 +110,25 @@ mod tests {
         assert_eq!(wait(200, &[("ratelimit", r#""default";r=0;t=30"#)]), Some(30));
         assert_eq!(wait(200, &[("ratelimit", r#""a";r=9;t=90, "b"; r=0; t=7"#)]), Some(7));
         assert_eq!(wait(429, &[("ratelimit", r#""default";r=0;t=30"#), ("retry-after", "40")]), Some(40));
+    }
+
+    #[test]
+    fn what_little_is_left_is_spread_over_the_window() {
+        let pace = |limit: &str, policy: &str| {
+            let pairs = [("ratelimit", limit), ("ratelimit-policy", policy)];
+            let headers = pairs.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            super::pace(&HeaderMap::from_iter(headers)).map(|wait| wait.as_millis())
+        };
+        let policy = r#""default";q=1200;w=300"#;
+        assert_eq!(pace(r#""default";r=241;t=100"#, policy), None);
+        assert_eq!(pace(r#""default";r=199;t=100"#, policy), Some(500));
+        assert_eq!(pace(r#""default";r=1;t=300"#, policy), Some(150_000));
+        assert_eq!(pace(r#""default";r=0;t=30"#, policy), None, "that is a wait, not a pace");
+        assert_eq!(pace(r#""default";r=50;t=30"#, ""), None);
+        assert_eq!(pace(r#""default";r=19;t=30"#, ""), Some(1500));
+        assert_eq!(pace(r#""a";r=900;t=9, "b";r=4;t=60"#, r#""a";q=1200;w=300, "b";q=100;w=60"#), Some(12_000));
+        assert_eq!(pace("r", "q"), None);
+        assert_eq!(pace(r#""x";r=1;t=18446744073709551615"#, ""), Some(900_000));
     }
 
     #[test]

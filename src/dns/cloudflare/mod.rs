@@ -4,6 +4,7 @@
 //! ```text
 //! client ── budget (one per token) ── headers (Retry-After, Ratelimit, cf-ray)
 //!    │
+//!    ├── write (all changes of a zone in one batch, and whose fault it is) ── lane (one turn for all who wait)
 //!    ├── paging (all pages or an error)
 //!    └── wire (JSON) ── txt (quoting) ── model ── zone (which zone serves a domain)
 //! ```
@@ -16,20 +17,23 @@ mod budget;
 mod client;
 mod error;
 mod headers;
+mod lane;
 mod model;
 mod paging;
 mod token;
 mod txt;
 mod wire;
+mod write;
 mod zone;
 
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use client::{BuildError, Client, Settings};
 pub use error::{Error, Kind, Operation};
 pub use model::{
-    AUTOMATIC_TTL, Change, MAX_BATCH, MAX_COMMENT, NewRecord, Zone, ZoneId, ZoneIdError, ZoneRecord, ZoneStatus,
-    ZoneType,
+    AUTOMATIC_TTL, AccountId, Change, MAX_BATCH, MAX_COMMENT, NewRecord, TokenStatus, Zone, ZoneId, ZoneIdError,
+    ZoneRecord, ZoneStatus, ZoneType, by_name,
 };
 pub use token::{ApiToken, Fingerprint, TokenError};
 pub use txt::{from_content, to_content};
+pub use write::{Group, Written};
 pub use zone::{ZonePick, pick_zone};

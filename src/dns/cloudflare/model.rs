@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
+
 use crate::dns::record::{DnsName, RecordData};
 
 /// The TTL that stands for "automatic": 300 seconds at Cloudflare.
@@ -57,6 +59,38 @@ impl fmt::Debug for ZoneId {
     }
 }
 
+/// The id of an account: 32 hexadecimal digits, checked like that of a zone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AccountId(String);
+
+impl AccountId {
+    /// The id in this text, if it is one.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<ZoneId>().ok().map(|id| Self(id.0))
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What Cloudflare says of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenStatus {
+    /// It works, as far as the token itself goes.
+    Active,
+    /// Switched off by its owner.
+    Disabled,
+    /// Past its date, which is told if Cloudflare tells it.
+    Expired(Option<Timestamp>),
+    /// Not to be used before this instant.
+    NotYet(Timestamp),
+    /// Something newer than this program.
+    Other,
+}
+
 /// A zone as a token sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {
@@ -72,12 +106,9 @@ pub struct Zone {
     /// How the zone is set up.
     pub zone_type: ZoneType,
     /// The account that holds it.
-    pub account_id: Option<String>,
+    pub account_id: Option<AccountId>,
     /// The name servers that Cloudflare assigned; empty for a partial zone.
     pub name_servers: Vec<DnsName>,
-    /// What the caller may do, as Cloudflare words it (`#dns_records:edit`). A hint only: it has been seen to speak of
-    /// the user and not of the token.
-    pub permissions: Vec<String>,
 }
 
 impl Zone {
@@ -205,9 +236,67 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The record that it writes; none for a delete.
+    pub fn record(&self) -> Option<&NewRecord> {
+        match self {
+            Self::Create(record) | Self::Update { record, .. } => Some(record),
+            Self::Delete { .. } => None,
+        }
+    }
+
+    /// The name that it is about: of a delete as `records` knows it.
+    pub fn name<'a>(&'a self, records: &'a [ZoneRecord]) -> Option<&'a DnsName> {
+        match self {
+            Self::Create(record) | Self::Update { record, .. } => Some(&record.name),
+            Self::Delete { id } => records.iter().find(|record| record.id == *id).map(|record| &record.name),
+        }
+    }
+}
+
+/// The changes by name, in their order: those of one name stay together, since one may make room for another. `records`
+/// tells the names of deletes; one of an unknown record stands alone.
+pub fn by_name(changes: &[Change], records: &[ZoneRecord]) -> Vec<Vec<Change>> {
+    let mut groups: Vec<(Option<&DnsName>, Vec<Change>)> = Vec::new();
+    for change in changes {
+        let name = change.name(records);
+        match groups.iter_mut().find(|(of, _)| name.is_some() && *of == name) {
+            Some((_, group)) => group.push(change.clone()),
+            None => groups.push((name, vec![change.clone()])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_changes_of_one_name_stay_together() {
+        let record = |name: &str| NewRecord {
+            name: DnsName::new(name),
+            data: RecordData::Txt("x".to_owned()),
+            comment: String::new(),
+            ttl: 1,
+        };
+        let old = ZoneRecord {
+            id: "old".to_owned(),
+            name: DnsName::new("a.example.com"),
+            record_type: "CNAME".to_owned(),
+            data: None,
+            content: String::new(),
+            proxied: false,
+            ttl: 1,
+            comment: None,
+            flatten_cname: None,
+        };
+        let delete = |id: &str| Change::Delete { id: id.to_owned() };
+        let (a, b) = (Change::Create(record("a.example.com")), Change::Create(record("b.example.com")));
+        let changes = [a.clone(), b.clone(), delete("old"), delete("unknown"), delete("lost")];
+        let groups = by_name(&changes, &[old]);
+        assert_eq!(groups, [vec![a, delete("old")], vec![b], vec![delete("unknown")], vec![delete("lost")]]);
+    }
 
     #[test]
     fn a_zone_id_is_32_hexadecimal_digits() {

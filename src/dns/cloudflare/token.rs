@@ -23,6 +23,15 @@ pub enum TokenError {
     /// Whitespace in the middle, a control character, or something outside ASCII.
     #[error("the API token contains a space, a control character or a character outside ASCII")]
     NotPrintable,
+    /// `cfk_…`, or 37 hexadecimal digits: a key that opens everything, and is no bearer token.
+    #[error(
+        "it is a Global API Key, which may do everything and is not taken as an API token; create an API token with the \
+         template Edit zone DNS"
+    )]
+    GlobalKey,
+    /// `v1.0-…`: a key for certificates only.
+    #[error("it is an Origin CA key, which is no API token; create an API token with the template Edit zone DNS")]
+    OriginCaKey,
 }
 
 /// A Cloudflare API token (user or account owned), without the white space around it.
@@ -45,7 +54,20 @@ impl ApiToken {
             return Err(TokenError::NotPrintable);
         }
         let text = std::str::from_utf8(trimmed).map_err(|_| TokenError::NotPrintable)?;
+        if is_global_key(text) {
+            return Err(TokenError::GlobalKey);
+        }
+        if text.starts_with("v1.0-") {
+            return Err(TokenError::OriginCaKey);
+        }
         Ok(Self(SecretString::from(text)))
+    }
+
+    /// True if an account owns the token, as far as its form tells: an older one may be either's.
+    pub fn is_account_owned(&self) -> Option<bool> {
+        let text = self.0.expose_secret();
+        let prefixed = |prefix: &str, answer: bool| text.starts_with(prefix).then_some(answer);
+        prefixed("cfat_", true).or(prefixed("cfut_", false))
     }
 
     /// An id for this token that is good as a map key within this process and for nothing else: it is keyed with a
@@ -68,6 +90,12 @@ impl ApiToken {
         value.set_sensitive(true);
         Ok(value)
     }
+}
+
+/// The key formats of developers.cloudflare.com/fundamentals/api/get-started/token-formats, and the one before 2026.
+fn is_global_key(text: &str) -> bool {
+    text.starts_with("cfk_")
+        || (text.len() == 37 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
 }
 
 impl fmt::Debug for ApiToken {
@@ -110,6 +138,9 @@ mod tests {
             (b"abc\x7f", TokenError::NotPrintable),
             ("ab\u{e7}".as_bytes(), TokenError::NotPrintable),
             (b"\xff\xfe", TokenError::NotPrintable),
+            (b"cfk_0123456789abcdefghijklmnopqrstuvwxyz", TokenError::GlobalKey),
+            (b"0123456789abcdef0123456789abcdef01234\n", TokenError::GlobalKey),
+            (b"v1.0-0123456789abcdef-0123456789", TokenError::OriginCaKey),
         ] {
             assert_eq!(ApiToken::parse(value).unwrap_err(), error, "{value:?}");
         }

@@ -5,13 +5,14 @@
 //! Pure.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::Fault;
-use super::model::{Change, MAX_COMMENT, NewRecord, Zone, ZoneRecord};
+use super::model::{AccountId, Change, MAX_COMMENT, NewRecord, TokenStatus, Zone, ZoneRecord};
 use super::txt;
 use crate::dns::record::{DnsName, RecordData};
 
@@ -107,8 +108,6 @@ pub(super) struct WireZone {
     account: WireAccount,
     #[serde(default, deserialize_with = "lenient")]
     name_servers: Vec<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    permissions: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -126,10 +125,35 @@ impl TryFrom<WireZone> for Zone {
             status: wire.status.into(),
             paused: wire.paused,
             zone_type: wire.zone_type.into(),
-            account_id: wire.account.id,
+            account_id: wire.account.id.as_deref().and_then(AccountId::parse),
             name_servers: wire.name_servers.into_iter().map(DnsName::new).collect(),
-            permissions: wire.permissions,
         })
+    }
+}
+
+/// What is said of a token; `expires_on` and `not_before` only where they were set.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireTokenStatus {
+    status: String,
+    #[serde(default, deserialize_with = "lenient")]
+    expires_on: Option<Timestamp>,
+    #[serde(default, deserialize_with = "lenient")]
+    not_before: Option<Timestamp>,
+}
+
+impl WireTokenStatus {
+    /// What it means at `now`.
+    pub(super) fn at(&self, now: Timestamp) -> TokenStatus {
+        match self.status.as_str() {
+            "expired" => TokenStatus::Expired(self.expires_on),
+            "disabled" => TokenStatus::Disabled,
+            "active" => match (self.expires_on, self.not_before) {
+                (Some(end), _) if end <= now => TokenStatus::Expired(Some(end)),
+                (_, Some(begin)) if begin > now => TokenStatus::NotYet(begin),
+                _ => TokenStatus::Active,
+            },
+            _ => TokenStatus::Other,
+        }
     }
 }
 

@@ -65,9 +65,8 @@ mod tests {
             status,
             paused: false,
             zone_type: ZoneType::Full,
-            account_id: Some(format!("account-{digit}")),
+            account_id: None,
             name_servers: vec![],
-            permissions: vec![],
         }
     }
 

@@ -125,11 +125,11 @@ impl State {
         let token = self.token(request)?.filter(|token| token.perms.account.as_deref() == account);
         let token = token.ok_or_else(ApiError::not_a_token)?;
         let active = token.state == TokenState::Active;
-        Ok(Success {
-            result: json!({"id": token.id, "status": token.state}),
-            message: active.then_some((10000, "This API Token is valid and active")),
-            info: None,
-        })
+        let mut result = json!({"id": token.id, "status": token.state});
+        if token.state == TokenState::Expired {
+            result["expires_on"] = "2026-01-31T23:59:59Z".into();
+        }
+        Ok(Success { result, message: active.then_some((10000, "This API Token is valid and active")), info: None })
     }
 
     fn list_zones(&self, request: &Request<'_>) -> Result<Success> {

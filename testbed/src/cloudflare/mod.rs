@@ -85,6 +85,8 @@ pub struct ZoneChange {
     pub flatten_all: Option<bool>,
     /// What `name_servers` says; `ns1.<zone>` by default, which is what the DNS server serves.
     pub name_servers: Option<Vec<String>>,
+    /// `full` by default; only such a zone is served.
+    pub kind: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -224,5 +226,10 @@ impl CloudflareSim {
     /// Wraps faults in records into a 1004 with an `error_chain`, as the API did until October 2024.
     pub fn set_wrapped_errors(&self, wrapped: bool) {
         self.shared.lock().wrapped_errors = wrapped;
+    }
+
+    /// Stores new records without their comments, as a plan without comments might.
+    pub fn set_loses_comments(&self, loses: bool) {
+        self.shared.lock().loses_comments = loses;
     }
 }

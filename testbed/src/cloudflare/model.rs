@@ -89,6 +89,8 @@ pub(super) struct Zone {
     /// The zone setting `flatten_all_cnames`.
     pub(super) flatten_all: bool,
     pub(super) name_servers: Vec<String>,
+    /// `full`, `partial`, `secondary` or `internal`.
+    pub(super) kind: String,
     pub(super) created: Timestamp,
     pub(super) records: Vec<Record>,
 }
@@ -102,7 +104,7 @@ impl Zone {
             "name": self.name,
             "status": self.status.name(),
             "paused": self.paused,
-            "type": "full",
+            "type": self.kind,
             "development_mode": 0,
             "name_servers": self.name_servers,
             "original_name_servers": null,

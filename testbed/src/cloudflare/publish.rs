@@ -24,7 +24,7 @@ impl Published {
     /// Brings the DNS server up to date. Of several zones with one name the first active one is served.
     pub(super) fn update(&mut self, dns: &Dns, zones: &[Zone]) {
         let mut wanted: BTreeMap<&str, &Zone> = BTreeMap::new();
-        for zone in zones.iter().filter(|zone| zone.status == ZoneStatus::Active) {
+        for zone in zones.iter().filter(|zone| zone.status == ZoneStatus::Active && zone.kind == "full") {
             wanted.entry(&zone.name).or_insert(zone);
         }
         let gone: Vec<String> = self.zones.keys().filter(|name| !wanted.contains_key(name.as_str())).cloned().collect();

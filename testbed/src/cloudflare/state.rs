@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) limit: RateLimit,
     /// Faults in records wrapped in a 1004, as until October 2024.
     pub(super) wrapped_errors: bool,
+    /// Comments are left out of what is stored.
+    pub(super) loses_comments: bool,
     published: Published,
 }
 
@@ -40,6 +42,7 @@ impl State {
             failures: Failures::default(),
             limit: RateLimit::default(),
             wrapped_errors: false,
+            loses_comments: false,
             published: Published::default(),
         }
     }
@@ -60,6 +63,7 @@ impl State {
             flatten_all: false,
             // The name server that the DNS server gives to each of its zones.
             name_servers: vec![format!("ns1.{name}")],
+            kind: "full".to_owned(),
             created: Timestamp::now(),
             records: Vec::new(),
             name,
@@ -83,6 +87,7 @@ impl State {
         zone.quota = change.quota.or(zone.quota);
         zone.flatten_all = change.flatten_all.unwrap_or(zone.flatten_all);
         zone.name_servers = change.name_servers.unwrap_or(zone.name_servers.clone());
+        zone.kind = change.kind.unwrap_or(zone.kind.clone());
         self.publish();
         true
     }
@@ -109,8 +114,16 @@ impl State {
 
     /// Changes a zone's records and publishes what came of it.
     pub(super) fn write(&mut self, key: &str, change: impl FnOnce(&mut Zone) -> Result<Value>) -> Result<Value> {
+        let loses_comments = self.loses_comments;
         let zone = self.zone_mut(key).ok_or_else(ApiError::zone_denied)?;
-        let done = change(zone);
+        let known: Vec<String> = zone.records.iter().map(|record| record.id.clone()).collect();
+        let mut done = change(zone);
+        if loses_comments {
+            zone.records.iter_mut().filter(|r| !known.contains(&r.id)).for_each(|r| r.draft.comment = None);
+            if let Ok(answer) = &mut done {
+                without_comments(answer);
+            }
+        }
         self.publish();
         done
     }
@@ -123,5 +136,15 @@ impl State {
     pub(super) fn set_token_state(&mut self, token: &str, state: TokenState) -> bool {
         let found = self.tokens.get_mut(token);
         found.map(|entry| entry.state = state).is_some()
+    }
+}
+
+/// The answer to a write, its comments left out.
+fn without_comments(answer: &mut Value) {
+    if let Some(comment) = answer.get_mut("comment") {
+        *comment = Value::Null;
+    }
+    for record in answer.get_mut("posts").and_then(Value::as_array_mut).into_iter().flatten() {
+        record["comment"] = Value::Null;
     }
 }
