@@ -3,6 +3,8 @@
 
 mod records;
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::jiff::Timestamp;
 
@@ -48,6 +50,8 @@ pub struct Ports<'a> {
     pub cloudflare: &'a cloudflare::Client,
     /// The token for it, if there is one.
     pub token: Option<&'a ApiToken>,
+    /// The tokens for the places that the spec has left.
+    pub left_tokens: &'a BTreeMap<u64, ApiToken>,
     /// Whether this process may still write: asked before each write, for a lease can be lost between two.
     pub may_write: &'a (dyn Fn() -> bool + Sync),
     /// Counts the writes.
@@ -95,7 +99,15 @@ async fn perform(action: &Action, ports: &Ports<'_>, memory: &mut Memory, now: T
             .await
             .map(|()| memory.mail_from_set(mail_from, *on_mx_failure)),
         Action::DeleteIdentity => ses.delete(account, domain).await.map(|()| memory.identity_deleted(now)),
-        Action::HandOver(content) => {
+        Action::RemoveEndpoint { version } => {
+            let removed = external_dns::delete(ports.kube, ports.namespace, &ports.owner.name, version.clone()).await;
+            return removed.map_err(|error| endpoint_fault(&error));
+        }
+        Action::RemoveRecords { left, zone, changes, .. } => {
+            memory.left_changed(*left);
+            return records::remove_left(*left, zone, changes, ports).await;
+        }
+        Action::HandOver(content) | Action::KeepEndpoint(content) => {
             let handed = external_dns::apply(ports.kube, ports.namespace, ports.owner, content).await;
             return handed.map_err(|error| endpoint_fault(&error));
         }

@@ -3,10 +3,12 @@
 
 mod support;
 
+use k8s_openapi::jiff::SignedDuration;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use proptest::test_runner::TestCaseError;
 use sending_domain_operator::api::reason::Reason;
-use sending_domain_operator::api::v1alpha1::{IdentityOrigin, Phase};
+use sending_domain_operator::api::v1alpha1::{DeletionPolicy, IdentityOrigin, Phase};
 use sending_domain_operator::dns::cloudflare::{Change, ZoneRecord};
 use sending_domain_operator::dns::lookup::{Answer, LookupError, LookupErrorKind};
 use sending_domain_operator::dns::record::RecordData;
@@ -15,8 +17,11 @@ use sending_domain_operator::execute::Outcome;
 use sending_domain_operator::observe::observation::{Fault, Observed};
 use sending_domain_operator::plan::Action;
 use sending_domain_operator::plan::records::is_ours;
+use sending_domain_operator::plan::teardown::{Patience, Release};
 use sending_domain_operator::ses::identity::{Identity, MailFrom, SesStatus};
-use support::{World, cloudflare, cname, identity, manual, mark, mx, record, txt};
+use support::{
+    Asked, OTHER_SECRET, World, cloudflare, cname, external_dns, identity, manual, mark, mx, other_account, record, txt,
+};
 
 /// Names at which records of ours, or in their way, can be.
 const NAMES: [&str; 7] = [
@@ -108,6 +113,99 @@ fn world() -> impl Strategy<Value = World> {
             world
         },
     )
+}
+
+/// What happens to a domain, in any order.
+#[derive(Clone, Debug)]
+enum Turn {
+    /// The user wants the records elsewhere.
+    Want(Option<sending_domain_operator::api::v1alpha1::DnsSpec>),
+    /// The world asks somebody else.
+    Ask(Asked),
+    /// A Secret is gone.
+    Lose(&'static str),
+    /// All Secrets are back.
+    Find,
+    Dmarc(bool),
+    Subdomain(&'static str),
+    Retain(bool),
+    Suspend(bool),
+    Recreate(&'static str),
+    Pass,
+    /// A pass that ends after so many writes.
+    Crash(usize),
+    SesLooks,
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    let places = vec![manual().dns, cloudflare().dns, other_account().dns, external_dns().dns];
+    prop_oneof![
+        3 => select(places).prop_map(Turn::Want),
+        2 => select(vec![Asked::Zone, Asked::Other, Asked::Elsewhere]).prop_map(Turn::Ask),
+        1 => select(vec!["cloudflare", OTHER_SECRET]).prop_map(Turn::Lose),
+        1 => Just(Turn::Find),
+        1 => any::<bool>().prop_map(Turn::Dmarc),
+        1 => select(vec!["bounce", "returns"]).prop_map(Turn::Subdomain),
+        1 => any::<bool>().prop_map(Turn::Retain),
+        1 => any::<bool>().prop_map(Turn::Suspend),
+        1 => select(vec!["one", "two"]).prop_map(Turn::Recreate),
+        6 => Just(Turn::Pass),
+        2 => (0_usize..4).prop_map(Turn::Crash),
+        2 => Just(Turn::SesLooks),
+    ]
+}
+
+/// Takes one turn. No pass may take from the world what SES uses, whatever else happens.
+fn take(world: &mut World, turn: Turn) -> Result<(), TestCaseError> {
+    match turn {
+        Turn::Want(dns) => world.spec.dns = dns,
+        Turn::Ask(asked) => world.asked = asked,
+        Turn::Lose(secret) => world.lost_secrets.push(secret.to_owned()),
+        Turn::Find => world.lost_secrets.clear(),
+        Turn::Dmarc(wanted) => world.spec.dmarc = wanted.then(Default::default),
+        Turn::Subdomain(label) => label.clone_into(&mut world.spec.mail_from.subdomain),
+        Turn::Retain(retain) => {
+            world.spec.deletion_policy = if retain { DeletionPolicy::Retain } else { DeletionPolicy::Delete };
+        }
+        Turn::Suspend(suspend) => world.spec.suspend = suspend,
+        Turn::Recreate(value) => world.recreate_at = Some(value.to_owned()),
+        Turn::Pass => passes(world, usize::MAX)?,
+        Turn::Crash(writes) => passes(world, writes)?,
+        Turn::SesLooks => world.ses_looks(),
+    }
+    Ok(())
+}
+
+fn passes(world: &mut World, writes: usize) -> Result<(), TestCaseError> {
+    let (served, tokens) = (world.serves_what_ses_uses(), tokens(world));
+    let plan = world.interrupted_pass(writes);
+    let recreated = tokens != self::tokens(world);
+    prop_assert!(!served || recreated || world.serves_what_ses_uses(), "live mail broke by: {plan}{world:#?}");
+    Ok(())
+}
+
+fn tokens(world: &World) -> Option<Vec<String>> {
+    world.identity.as_ref().map(|identity| identity.dkim.tokens.clone())
+}
+
+/// A domain at the place that the world asks.
+fn domain() -> impl Strategy<Value = World> {
+    select(vec![
+        (cloudflare(), Asked::Zone),
+        (other_account(), Asked::Other),
+        (external_dns(), Asked::Elsewhere),
+        (manual(), Asked::Zone),
+    ])
+    .prop_map(|(spec, asked)| {
+        let mut world = World { asked, endpoint: Observed::Known(None), ..World::new(spec) };
+        world.run_to_the_end();
+        world
+    })
+}
+
+/// How many records of ours a zone has.
+fn marked(records: &[ZoneRecord]) -> usize {
+    records.iter().filter(|r| is_ours(r, &mark())).count()
 }
 
 fn foreign(records: &[ZoneRecord]) -> Vec<ZoneRecord> {
@@ -216,6 +314,99 @@ proptest! {
         let plan = world.plan_for(&seen);
         world.report(&seen, &plan, &Outcome::default());
         prop_assert_eq!(world.status.phase, Some(Phase::Verified), "{}", world.summary());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// However often a user changes their mind, and whatever fails on the way: what SES uses is served all the time, and in
+    /// the end nothing of ours is left where it is not wanted.
+    #[test]
+    fn a_change_of_mind_breaks_nothing_and_leaves_nothing(
+        mut world in domain(),
+        turns in prop::collection::vec(turn(), 1..40),
+    ) {
+        for turn in turns {
+            take(&mut world, turn)?;
+        }
+        world.spec.suspend = false;
+        world.lost_secrets.clear();
+        let (zone, other, endpoint) = match &world.spec.dns {
+            None => return Ok(()),
+            Some(dns) if dns.external_dns.is_some() => (0, 0, 1),
+            dns if *dns == cloudflare().dns => (1, 0, 0),
+            Some(_) => (0, 1, 0),
+        };
+        world.asked = if zone == 1 { Asked::Zone } else if other == 1 { Asked::Other } else { Asked::Elsewhere };
+        for _ in 0..3 {
+            world.run_to_the_end();
+        }
+        let wanted = 5 + usize::from(world.spec.dmarc.is_some());
+        prop_assert_eq!((marked(&world.records), marked(&world.other)), (zone * wanted, other * wanted), "{:#?}", world);
+        let handed = world.endpoint.known().and_then(Option::as_ref).map_or(0, |found| found.content.endpoints.len());
+        prop_assert_eq!(handed, endpoint * wanted);
+        prop_assert_eq!(world.status.phase, Some(Phase::Verified), "{}", world.summary());
+        let dns = world.status.dns.clone().unwrap();
+        prop_assert!(dns.previous.is_empty(), "{:?}", dns);
+        let status = world.status.clone();
+        prop_assert!(world.pass().actions.is_empty());
+        prop_assert_eq!(world.status, status, "a status that says the same is written again");
+    }
+
+    /// At any moment the object can be deleted, and everything of ours goes with it.
+    #[test]
+    fn the_end_takes_everything_away_whatever_was_before(
+        mut world in domain(),
+        turns in prop::collection::vec(turn(), 1..40),
+    ) {
+        for turn in turns {
+            take(&mut world, turn)?;
+        }
+        world.lost_secrets.clear();
+        world.spec.deletion_policy = DeletionPolicy::Delete;
+        let patience = Patience { hopeless_since: None, grace: SignedDuration::from_mins(10), forced: false };
+        for _ in 0..2 {
+            let end = world.plan_end(&world.observe_end(), patience);
+            for action in &end.actions {
+                world.perform(action);
+            }
+        }
+        let end = world.plan_end(&world.observe_end(), patience);
+        prop_assert_eq!((end.actions.len(), end.release), (0, Release::Clean));
+        prop_assert_eq!((marked(&world.records), marked(&world.other)), (0, 0), "{:#?}", world);
+        prop_assert!(world.identity.is_none() && world.endpoint == Observed::Known(None));
+    }
+
+    /// Nothing is taken away elsewhere for what nobody could tell.
+    #[test]
+    fn unknown_never_removes_what_was_left(
+        mut world in domain(),
+        turns in prop::collection::vec(turn(), 1..40),
+        which in 0..4,
+    ) {
+        for turn in turns {
+            take(&mut world, turn)?;
+        }
+        let mut seen = world.observe();
+        let fault = Fault { reason: Reason::CloudflareUnavailable, message: "m".to_owned(), class: ErrorClass::Transient { retry_after: None } };
+        match which {
+            0 => seen.served.clear(),
+            1 => seen.lookups.values_mut().for_each(|l| l.answer = Answer::Unknown(LookupError::new(LookupErrorKind::TimedOut))),
+            2 => {
+                for left in &mut seen.left {
+                    left.zone = Observed::Unavailable(fault.clone());
+                }
+                seen.endpoint = Observed::Unavailable(fault);
+            }
+            _ => {
+                seen.zone = Observed::Unavailable(fault.clone());
+                seen.endpoint = Observed::Unavailable(fault);
+            }
+        }
+        let removes = |a: &Action| matches!(a, Action::RemoveRecords { .. } | Action::RemoveEndpoint { .. });
+        let plan = world.plan_for(&seen);
+        prop_assert!(!plan.actions.iter().any(removes), "{}", plan);
     }
 }
 

@@ -275,6 +275,8 @@ fn external_dns_gets_all_records_in_one_object_of_ours() {
     found_of(&mut world).content.endpoints.pop();
     assert_snapshot!(plan(&world), @"hand 5 records to ExternalDNS");
     found_of(&mut world).owners = vec!["somebody-else".to_owned()];
+    assert_snapshot!(plan(&world), @"hand 5 records to ExternalDNS");
+    found_of(&mut world).content.mark = String::new();
     assert_snapshot!(plan(&world), @"blocked: RecordsSynced RecordConflict: There is a DNSEndpoint of this name that the operator did not make, and it is left alone; delete it, or name the SendingDomain differently");
 }
 

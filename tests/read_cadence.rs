@@ -86,7 +86,7 @@ fn an_unknown_look_up_changes_nothing() {
 }
 
 #[test]
-fn b6_another_token_or_zone_has_cloudflare_read_at_once() {
+fn another_token_or_zone_has_cloudflare_read_at_once() {
     let mut memory = Memory::default();
     memory.zone_read(view(), PLACE, at(0));
     assert!(!memory.zone_is_due(PLACE, at(1), PACE));
@@ -108,7 +108,7 @@ fn what_was_written_is_known_without_a_read() {
     };
     let changes = [Change::Delete { id: deleted.clone() }, Change::Create(new)];
     memory.records_written(&changes, vec![last.clone()], at(1));
-    let records = &memory.zone().unwrap().records;
+    let records = &memory.zone_at(PLACE).unwrap().records;
     assert!(records.contains(&last) && records.iter().all(|r| r.id != deleted));
     assert!(!memory.zone_is_due(PLACE, at(2), PACE));
     // An answer that does not match what was asked is no basis for anything.

@@ -9,8 +9,7 @@ use sending_domain_operator::api::v1alpha1::{DeletionPolicy, IdentityOrigin};
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::observe::observation::{Fault, Observation, Observed};
 use sending_domain_operator::ownership::Mark;
-use sending_domain_operator::plan::Subject;
-use sending_domain_operator::plan::teardown::{Patience, Release, plan_teardown};
+use sending_domain_operator::plan::teardown::{Patience, Release};
 use support::{World, cloudflare, mark, record, txt};
 
 fn verified() -> World {
@@ -21,23 +20,11 @@ fn verified() -> World {
 
 /// Plans the end of `world`, hopeless for `minutes`, seen as `change` leaves it.
 fn end(world: &World, minutes: i64, forced: bool, change: impl FnOnce(&mut Observation)) -> String {
-    let mut seen = world.observe();
+    let mut seen = world.observe_end();
     change(&mut seen);
-    let mark = mark();
-    let subject = Subject {
-        spec: &world.spec,
-        uid: support::UID,
-        region: support::REGION,
-        mark: &mark,
-        adopter: "",
-        allow_adoption: false,
-        recreate_at: None,
-        reconcile_requested: false,
-        verification: None,
-    };
     let hopeless_since = Some(world.now - SignedDuration::from_mins(minutes));
     let patience = Patience { hopeless_since, grace: SignedDuration::from_mins(10), forced };
-    let teardown = plan_teardown(&subject, &world.status, &seen, patience, world.now);
+    let teardown = world.plan_end(&seen, patience);
     let mut lines: Vec<String> = teardown.actions.iter().map(ToString::to_string).collect();
     lines.push(match teardown.release {
         Release::Clean => "then let it go".to_owned(),

@@ -167,6 +167,82 @@ pub struct DnsStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub secret_key: Option<String>,
+    /// Places that the spec has left, and that may still have records of ours: a hint for removing them. At most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub previous: Vec<PreviousPlace>,
+}
+
+/// A place that the spec has left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PreviousPlace {
+    /// Who wrote the records there: Cloudflare, or ExternalDNS for the `DNSEndpoint` of this object.
+    pub provider: DnsProviderName,
+    /// The name of the zone at the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub zone_name: Option<String>,
+    /// The id of the zone at the provider.
+    #[serde(default, rename = "zoneID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub zone_id: Option<String>,
+    /// The Secret with which the records were written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub secret_name: Option<String>,
+    /// The key of that Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub secret_key: Option<String>,
+    /// WaitingForDNS while the records there are still needed; RecordsLeftBehind when they cannot be removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub reason: Option<String>,
+    /// What keeps the records there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+}
+
+impl DnsStatus {
+    /// Records of which nothing is known but who writes them.
+    pub fn new(provider: DnsProviderName) -> Self {
+        Self { provider, zone_name: None, zone_id: None, secret_name: None, secret_key: None, previous: Vec::new() }
+    }
+
+    /// The zone at Cloudflare as a place to come back to; `None` if there is none, or nothing to open it with.
+    pub fn zone_place(&self) -> Option<PreviousPlace> {
+        Some(PreviousPlace {
+            provider: DnsProviderName::Cloudflare,
+            zone_name: Some(self.zone_name.clone()?),
+            zone_id: Some(self.zone_id.clone()?),
+            secret_name: Some(self.secret_name.clone()?),
+            secret_key: Some(self.secret_key.clone()?),
+            reason: None,
+            message: None,
+        })
+    }
+}
+
+impl PreviousPlace {
+    /// The `DNSEndpoint` of the object.
+    pub fn endpoint() -> Self {
+        Self {
+            provider: DnsProviderName::ExternalDns,
+            zone_name: None,
+            zone_id: None,
+            secret_name: None,
+            secret_key: None,
+            reason: None,
+            message: None,
+        }
+    }
+
+    /// True if both are one place.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.provider == other.provider && self.zone_id == other.zone_id
+    }
 }
 
 /// Who writes the records.

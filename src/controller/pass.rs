@@ -93,28 +93,35 @@ async fn live(
     let claim = claim::claim(&object, &account, context).await?;
     let (sight, plan) = see_and_plan(&subject, &viewpoint, claim, context, remembered).await;
     debug!(plan = %plan, "planned");
-    let outcome = if context.settings.dry_run {
-        Outcome { dry_run: true, ..Outcome::default() }
-    } else {
-        carry_out(&plan.actions, &sight, &account, &object, context, remembered, now).await
-    };
-
-    let report = Report {
+    let nothing = Outcome { dry_run: context.settings.dry_run, ..Outcome::default() };
+    let mut report = Report {
         subject: &subject,
         generation: generation(&object),
         reconcile_at,
         seen: &sight.observation,
         plan: &plan,
-        outcome: &outcome,
+        outcome: &nothing,
         timeout: timeout(&object),
         now,
     };
+    let mut written = None;
+    if let Some(ahead) = status::ahead(&old, &report).filter(|_| !context.settings.dry_run) {
+        write::status(api, &object, &ahead, context, remembered).await?;
+        written.clone_from(&remembered.written);
+    }
+    let outcome = if context.settings.dry_run {
+        nothing.clone()
+    } else {
+        carry_out(&plan.actions, &sight, &account, &object, context, remembered, now).await
+    };
+    report.outcome = &outcome;
+
     let new = status::compute(&old, &report);
     write::events(context, &object, &status::events::between(&old, &new, &outcome));
     if new.identity.is_some() {
         remembered.region = Some(account.region.clone());
     }
-    write::status(api, &object, &new, context, remembered).await?;
+    write::status(api, written.as_ref().unwrap_or(&object), &new, context, remembered).await?;
     Ok(done(&object, &new, context, remembered, now))
 }
 
@@ -162,8 +169,10 @@ async fn see_and_plan(
     let sight = observe::observe(viewpoint, &sources, &mut remembered.memory, claim.clone()).await;
     let plan = plan::plan(subject, &sight.observation, viewpoint.now);
     let writes = |step: Step| plan.actions.iter().any(|a| a.step() == step);
-    let (ses, zone) =
-        (writes(Step::Identity) || writes(Step::MailFrom), writes(Step::Records) && sight.token.is_some());
+    let ses = writes(Step::Identity) || writes(Step::MailFrom);
+    // What goes elsewhere goes because the records are here.
+    let leaves = plan.actions.iter().any(|a| matches!(a.step(), Step::Left(_) | Step::Endpoint));
+    let zone = (writes(Step::Records) || leaves) && sight.token.is_some();
     let memory = &mut remembered.memory;
     let ses_is_old = ses && !memory.identity_is_fresh(viewpoint.now);
     let zone_is_old = zone && !memory.zone_is_fresh();
@@ -204,6 +213,7 @@ pub(super) async fn carry_out(
         domain: &object.spec.domain,
         cloudflare: &context.cloudflare,
         token: sight.token.as_ref(),
+        left_tokens: &sight.left_tokens,
         may_write: &|| context.may_write(),
         metrics: &context.metrics,
     };

@@ -10,14 +10,13 @@ use super::context::{Context, Remembered};
 use super::error::Error;
 use super::pass::{Done, account, carry_out, now, sources, status_of, viewpoint};
 use super::{finalizer, write};
-use crate::api::v1alpha1::{DeletionPolicy, SendingDomain};
+use crate::api::v1alpha1::SendingDomain;
 use crate::api::{FORCE_RELEASE, reason::Reason};
 use crate::execute::Outcome;
 use crate::observe;
 use crate::observe::observation::Claim;
 use crate::ownership::Mark;
-use crate::plan::Subject;
-use crate::plan::teardown::{Patience, Release, Teardown, plan_teardown};
+use crate::plan::teardown::{Ending, Patience, Release, Teardown, plan_teardown};
 use crate::status;
 use crate::status::events::Note;
 use crate::status::schedule::{self, Left};
@@ -39,13 +38,11 @@ pub async fn pass(
     if !finalizer::is_set(&object) {
         return Ok(forget(&object, context));
     }
-    if context.settings.dry_run {
-        return Ok(waiting(context.settings.pace.pending));
+    let (teardown, outcome) = Box::pin(take_away(&object, namespace, context, remembered)).await;
+    if outcome.dry_run {
+        let message = rehearsed(&teardown);
+        return blocked(api, &object, message, context, remembered).await;
     }
-    if object.spec.deletion_policy == DeletionPolicy::Retain {
-        return release(api, &object, context).await;
-    }
-    let (teardown, outcome) = take_away(&object, namespace, context, remembered).await;
     if outcome.faults.is_empty() && !outcome.done.is_empty() {
         // What was taken away is looked for once more.
         return Ok(waiting(Duration::ZERO));
@@ -68,9 +65,29 @@ pub async fn pass(
             release(api, &object, context).await
         }
         Release::Clean | Release::Incomplete(_) | Release::Blocked { .. } => {
-            blocked(api, &object, &why.join("; "), context, remembered).await
+            let grace = crate::api::duration::display(context.settings.cleanup_grace);
+            let message = format!(
+                "Deletion waits for clean-up: {}. Missing or denied credentials are waited for {grace} from the deletion; the \
+                 annotation {FORCE_RELEASE}=true gives up at once",
+                why.join("; ")
+            );
+            blocked(api, &object, message, context, remembered).await
         }
     }
+}
+
+/// What would be done if this were not `--dry-run`.
+fn rehearsed(teardown: &Teardown) -> String {
+    let mut steps: Vec<String> = teardown.actions.iter().map(ToString::to_string).collect();
+    steps.push(match &teardown.release {
+        Release::Clean => "let the object go".to_owned(),
+        Release::Incomplete(left) => format!("let the object go, leaving behind {}", left.join("; ")),
+        Release::Blocked { blockers, .. } => {
+            let blockers = blockers.iter().map(|b| format!("{}: {}", b.reason, b.message));
+            format!("wait, because of {}", blockers.collect::<Vec<_>>().join("; "))
+        }
+    });
+    format!("The operator runs with --dry-run and takes nothing away. It would {}", steps.join(", then "))
 }
 
 /// Observes, plans and executes the end.
@@ -85,17 +102,7 @@ async fn take_away(
     let account = remembered.at_its_place(account(object, context), object);
     let mark = Mark::new(&context.settings.owner, namespace, &object.name_any());
     let uid = object.uid().unwrap_or_default();
-    let subject = Subject {
-        spec: &object.spec,
-        uid: &uid,
-        region: &account.region,
-        mark: &mark,
-        adopter: "",
-        allow_adoption: false,
-        recreate_at: None,
-        reconcile_requested: false,
-        verification: None,
-    };
+    let ending = Ending { spec: &object.spec, uid: &uid, region: &account.region, mark: &mark };
     remembered.memory.begin_end();
     let viewpoint = viewpoint(object, namespace, &account, &mark, false, context, now);
     let sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, Claim::default()).await;
@@ -104,7 +111,10 @@ async fn take_away(
         grace: SignedDuration::try_from(context.settings.cleanup_grace).unwrap_or(SignedDuration::MAX),
         forced: object.annotations().get(FORCE_RELEASE).is_some_and(|v| v == "true"),
     };
-    let teardown = plan_teardown(&subject, &status, &sight.observation, patience, now);
+    let teardown = plan_teardown(&ending, &status, &sight.observation, patience, now);
+    if context.settings.dry_run {
+        return (teardown, Outcome { dry_run: true, ..Outcome::default() });
+    }
     let outcome = carry_out(&teardown.actions, &sight, &account, object, context, remembered, now).await;
     write::events(context, object, &status::events::between(&status, &status, &outcome));
     (teardown, outcome)
@@ -113,16 +123,11 @@ async fn take_away(
 async fn blocked(
     api: &Api<SendingDomain>,
     object: &SendingDomain,
-    why: &str,
+    message: String,
     context: &Context,
     remembered: &mut Remembered,
 ) -> Result<Done, Error> {
     let old = status_of(object);
-    let grace = crate::api::duration::display(context.settings.cleanup_grace);
-    let message = format!(
-        "Deletion waits for clean-up: {why}. Missing or denied credentials are waited for {grace} from the deletion; the \
-         annotation {FORCE_RELEASE}=true gives up at once"
-    );
     let new = status::cleanup_blocked(&old, object.metadata.generation.unwrap_or_default(), &message, now());
     let first = old.conditions.iter().all(|c| c.reason != Reason::CleanupBlocked.as_str());
     if first {

@@ -1,12 +1,12 @@
-//! Records handed to ExternalDNS as a `DNSEndpoint` (`externaldns.k8s.io/v1alpha1`), owned by the SendingDomain: what the
-//! object shall be, and the thin client that reads and applies it.
+//! Records handed to ExternalDNS as a `DNSEndpoint` (`externaldns.k8s.io/v1alpha1`) that carries the mark of the
+//! SendingDomain: what the object shall be, and the thin client that reads, applies and deletes it.
 //!
 //! Source of the format: <https://kubernetes-sigs.github.io/external-dns/latest/docs/sources/crd/>.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use serde_json::json;
 use super::record::WantedRecord;
 use crate::api::FIELD_MANAGER;
 use crate::api::v1alpha1::ExternalDnsSpec;
+use crate::ownership::Mark;
 
 /// One record as ExternalDNS takes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,10 @@ pub struct HandOver {
     pub labels: BTreeMap<String, String>,
     /// The records.
     pub endpoints: Vec<Endpoint>,
+    /// The mark of the object that it is made for.
+    pub mark: String,
+    /// Whether the cluster's garbage collector shall take it away with the object.
+    pub goes_with_owner: bool,
 }
 
 /// A `DNSEndpoint` as the cluster has it.
@@ -45,13 +50,15 @@ pub struct HandOver {
 pub struct Found {
     /// The UIDs of its owners.
     pub owners: Vec<String>,
+    /// Its resource version, for removing just what was seen.
+    pub version: Option<String>,
     /// What it hands over.
     pub content: HandOver,
 }
 
 impl HandOver {
     /// What hands `wanted` over.
-    pub fn new(spec: &ExternalDnsSpec, wanted: &[WantedRecord]) -> Self {
+    pub fn new(spec: &ExternalDnsSpec, wanted: &[WantedRecord], mark: &Mark, goes_with_owner: bool) -> Self {
         let ttl = spec.record_ttl_seconds.map(i64::from);
         let endpoint = |w: &WantedRecord| Endpoint {
             dns_name: w.name.to_string(),
@@ -62,15 +69,34 @@ impl HandOver {
         Self {
             labels: spec.labels.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect(),
             endpoints: wanted.iter().map(endpoint).collect(),
+            mark: mark.comment(),
+            goes_with_owner,
         }
     }
 
-    /// True if `found` hands over just this. Labels of others do not count.
-    pub fn is_in(&self, found: &Found) -> bool {
+    /// True if `found` hands over just this for the object `uid`. Labels of others do not count.
+    pub fn is_in(&self, found: &Found, uid: &str) -> bool {
         self.endpoints == found.content.endpoints
+            && self.mark == found.content.mark
+            && self.goes_with_owner == found.is_owned_by(uid)
             && self.labels.iter().all(|(key, value)| found.content.labels.get(key) == Some(value))
     }
 }
+
+impl Found {
+    /// True if it goes with the object `uid`.
+    pub fn is_owned_by(&self, uid: &str) -> bool {
+        self.owners.iter().any(|owner| owner == uid)
+    }
+
+    /// True if it was made for the object `uid`, or for one of the same namespace and name that was kept.
+    pub fn is_ours(&self, uid: &str, mark: &Mark) -> bool {
+        self.is_owned_by(uid) || mark.is_in_comment(Some(&self.content.mark))
+    }
+}
+
+/// Annotation: the mark of the object that a `DNSEndpoint` was made for.
+pub const MARK: &str = "sendingdomain.dev/mark";
 
 /// Why the cluster has no answer.
 #[derive(Debug)]
@@ -101,15 +127,38 @@ pub async fn apply(
     owner: &OwnerReference,
     content: &HandOver,
 ) -> Result<(), kube::Error> {
+    let owners: &[&OwnerReference] = if content.goes_with_owner { &[owner] } else { &[] };
     let object = json!({
         "apiVersion": "externaldns.k8s.io/v1alpha1",
         "kind": "DNSEndpoint",
-        "metadata": { "name": owner.name, "namespace": namespace, "labels": content.labels, "ownerReferences": [owner] },
+        "metadata": {
+            "name": owner.name,
+            "namespace": namespace,
+            "labels": content.labels,
+            "annotations": { MARK: content.mark },
+            "ownerReferences": owners,
+        },
         "spec": { "endpoints": content.endpoints },
     });
     // The plan has seen whose it is: what else changed a field of ours is corrected.
     let params = PatchParams::apply(FIELD_MANAGER).force();
     api(client, namespace).patch(&owner.name, &params, &Patch::Apply(&object)).await.map(drop)
+}
+
+/// Deletes the `DNSEndpoint` named `name`, if it is still of this version. One that is gone already is no error.
+pub async fn delete(
+    client: &kube::Client,
+    namespace: &str,
+    name: &str,
+    version: Option<String>,
+) -> Result<(), kube::Error> {
+    let preconditions = version.map(|version| Preconditions { resource_version: Some(version), uid: None });
+    let params = DeleteParams { preconditions, ..DeleteParams::default() };
+    match api(client, namespace).delete(name, &params).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn api(client: &kube::Client, namespace: &str) -> Api<DynamicObject> {
@@ -122,9 +171,12 @@ fn read(object: &DynamicObject) -> Found {
     let endpoints = object.data.get("spec").and_then(|s| s.get("endpoints")).cloned().unwrap_or_default();
     Found {
         owners: object.owner_references().iter().map(|o| o.uid.clone()).collect(),
+        version: object.resource_version(),
         content: HandOver {
             labels: object.labels().clone(),
             endpoints: serde_json::from_value(endpoints).unwrap_or_default(),
+            mark: object.annotations().get(MARK).cloned().unwrap_or_default(),
+            goes_with_owner: !object.owner_references().is_empty(),
         },
     }
 }

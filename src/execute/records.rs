@@ -59,6 +59,16 @@ pub(super) async fn write(
     Written { fault: fault(&refused, &known, changes.len()), done }
 }
 
+/// Removes records at a place that the spec has left. One that somebody else has removed meanwhile is none that fails.
+pub(super) async fn remove_left(left: u64, zone: &ZoneId, changes: &[Change], ports: &Ports<'_>) -> Result<(), Fault> {
+    let token = ports.left_tokens.get(&left).ok_or_else(no_token)?;
+    let groups = changes.iter().map(|change| vec![change.clone()]).collect();
+    let answers = ports.cloudflare.write(token, zone, groups, ports.may_write).await;
+    let refused: Vec<Refused> =
+        changes.iter().zip(answers).filter_map(|(c, answer)| Some((vec![c.clone()], answer.err()?))).collect();
+    fault(&refused, &[], changes.len()).map_or(Ok(()), Err)
+}
+
 /// The refusals in the words of one condition: the first that a person has to mend, else the first. It is tried again as
 /// soon as any of them may pass by itself.
 fn fault(refused: &[Refused], known: &[ZoneRecord], tried: usize) -> Option<Fault> {

@@ -7,18 +7,29 @@ use kube::ResourceExt;
 use super::observation::{Fault, Observed};
 use super::{Sources, Viewpoint};
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::DnsProvider;
+use crate::api::v1alpha1::{DnsProvider, DnsProviderName};
 use crate::dns::external_dns::{self, Absence, Found};
 use crate::error::ErrorClass;
 
-/// Reads the `DNSEndpoint` of the object.
+/// Reads the `DNSEndpoint` of the object, if it wants one or may have left one.
 pub(super) async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>) -> Observed<Option<Found>> {
-    let DnsProvider::ExternalDns(_) = from.object.spec.dns_provider() else { return Observed::NotConfigured };
+    let wanted = matches!(from.spec().dns_provider(), DnsProvider::ExternalDns(_));
+    if !wanted && !may_have_left_one(from) {
+        return Observed::NotConfigured;
+    }
     match external_dns::get(sources.kube, from.namespace, &from.object.name_any()).await {
         Ok(found) => Observed::Known(found),
+        // Where there is no such kind, there is none to remove.
+        Err(Absence::KindMissing) if !wanted || from.deleted() => Observed::Known(None),
         Err(Absence::KindMissing) => Observed::Unavailable(kind_missing()),
         Err(Absence::Failed(error)) => Observed::Unavailable(fault(&error)),
     }
+}
+
+fn may_have_left_one(from: &Viewpoint<'_>) -> bool {
+    let is_it = |provider| provider == DnsProviderName::ExternalDns;
+    let dns = from.object.status.as_ref().and_then(|status| status.dns.as_ref());
+    dns.is_some_and(|dns| is_it(dns.provider) || dns.previous.iter().any(|place| is_it(place.provider)))
 }
 
 fn kind_missing() -> Fault {
@@ -33,7 +44,7 @@ pub fn fault(error: &kube::Error) -> Fault {
     let (message, class) = match error {
         kube::Error::Api(status) if status.code == 404 => return kind_missing(),
         kube::Error::Api(status) if status.code == 403 => (
-            "The operator may not write DNSEndpoint objects: its ServiceAccount needs get, create and patch on \
+            "The operator may not write DNSEndpoint objects: its ServiceAccount needs get, create, patch and delete on \
              dnsendpoints.externaldns.k8s.io in this namespace",
             ErrorClass::Terminal,
         ),

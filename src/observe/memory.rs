@@ -5,7 +5,7 @@
 //! Pure.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -48,6 +48,8 @@ pub struct Memory {
     /// How often the zone was read while DNS did not show what is in it.
     zone_reads_unseen: u32,
     token: Option<ApiToken>,
+    /// When places that the spec has left were last looked at, and what that depended on.
+    left: BTreeMap<u64, Read<u64>>,
     lookups: Option<Read<Lookups>>,
     holds: Holds,
     /// The names of the records that the last failed write was about.
@@ -65,6 +67,11 @@ impl Memory {
     /// The identity as last read or written; `None` if it never was.
     pub fn identity(&self) -> Option<&Option<Identity>> {
         self.identity.as_ref().map(|read| &read.value)
+    }
+
+    /// The zone as last read or written, if that was at the place that `cause` stands for.
+    pub fn zone_at(&self, cause: u64) -> Option<&ZoneView> {
+        self.zone().filter(|_| self.zone_cause == cause)
     }
 
     /// The zone as last read or written.
@@ -194,6 +201,21 @@ impl Memory {
         self.zone_is_stale = true;
     }
 
+    /// True if a place that the spec has left shall be looked at: when `cause` has changed, and now and then.
+    pub fn left_is_due(&self, key: u64, cause: u64, now: Timestamp, pace: Pace) -> bool {
+        self.left.get(&key).is_none_or(|read| read.value != cause || is_over(pace.verified, read.at, now))
+    }
+
+    /// Remembers that a place was looked at.
+    pub fn left_read(&mut self, key: u64, cause: u64, now: Timestamp) {
+        self.left.insert(key, Read { value: cause, at: now });
+    }
+
+    /// A place was, or may have been, changed.
+    pub fn left_changed(&mut self, key: u64) {
+        self.left.remove(&key);
+    }
+
     /// A pass begins: nothing was read in it yet.
     pub fn begin_pass(&mut self) {
         self.zone_is_fresh = false;
@@ -256,6 +278,7 @@ impl Memory {
         self.identity_is_stale = true;
         self.zone_is_stale = true;
         self.lookups = None;
+        self.left.clear();
         self.holds.clear();
         self.duels.forget();
     }
@@ -302,7 +325,13 @@ impl Memory {
         let records = of(Step::Records);
         let refused = records.as_ref().map(|_| self.refused.clone()).unwrap_or_default();
         let duels = self.duels.lost(now);
-        Standing { identity: of(Step::Identity), mail_from: of(Step::MailFrom), records, refused, duels }
+        let endpoint = of(Step::Endpoint);
+        Standing { identity: of(Step::Identity), mail_from: of(Step::MailFrom), records, refused, duels, endpoint }
+    }
+
+    /// A failed write at one place that is not due again.
+    pub fn standing_write(&self, step: Step, cause: u64, now: Timestamp) -> Option<Fault> {
+        self.holds.standing(Attempt::Write(step), cause, now)
     }
 
     /// A failed read that is not due again.

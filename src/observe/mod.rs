@@ -4,11 +4,13 @@ pub mod credential;
 pub mod duels;
 mod endpoint;
 pub mod holds;
+mod left;
 pub mod memory;
 pub mod observation;
 pub mod secret;
 pub mod zone;
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -22,8 +24,8 @@ use self::observation::{Claim, Fault, Lookups, Observation, Observed, Question, 
 use self::zone::{Ages, Asked, Zones};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{
-    CloudflareSpec, ConflictPolicy, DnsProvider, DnsStatus, RecordPurpose, RecordState, SecretKeyRef, SendingDomain,
-    SendingDomainSpec,
+    CloudflareSpec, ConflictPolicy, DeletionPolicy, DnsProvider, DnsProviderName, PreviousPlace, RecordPurpose,
+    RecordState, SecretKeyRef, SendingDomain, SendingDomainSpec,
 };
 use crate::dns::cloudflare::{self, ApiToken};
 use crate::dns::judge;
@@ -82,21 +84,42 @@ impl Viewpoint<'_> {
     /// Where the records are: at the place of the spec, and for clean-up where status says that they were written. That
     /// is a hint, and needs no more: only what carries our mark is taken away there.
     fn place(&self) -> Option<CloudflareSpec> {
-        let last = self.object.status.as_ref().and_then(|s| s.dns.as_ref()).filter(|_| self.deleted());
+        let last = self.last_place().filter(|_| self.deleted());
+        let last_secret = last.as_ref().and_then(left::secret_of);
         if let DnsProvider::Cloudflare(spec) = self.spec().dns_provider() {
-            let within = |d: &&DnsStatus| {
-                let zone = d.zone_name.as_deref().map(DnsName::new);
-                zone.is_some_and(|zone| DnsName::new(&self.spec().domain).is_within(&zone))
-            };
-            let zone_id = spec.zone_id.clone().or_else(|| last.filter(within)?.zone_id.clone());
+            let hint = last.filter(|_| last_secret.as_ref() == Some(&spec.api_token_secret_ref));
+            let zone_id = spec.zone_id.clone().or_else(|| hint?.zone_id);
             return Some(CloudflareSpec { zone_id, ..spec.clone() });
         }
-        let last = last?;
-        Some(CloudflareSpec {
-            api_token_secret_ref: SecretKeyRef { name: last.secret_name.clone()?, key: last.secret_key.clone()? },
-            zone_id: last.zone_id.clone(),
-            conflict_policy: ConflictPolicy::Fail,
-        })
+        let zone_id = last?.zone_id;
+        Some(CloudflareSpec { api_token_secret_ref: last_secret?, zone_id, conflict_policy: ConflictPolicy::Fail })
+    }
+
+    /// The zone that status says the records were written to last, if the domain can be in it.
+    fn last_place(&self) -> Option<PreviousPlace> {
+        let place = self.object.status.as_ref()?.dns.as_ref()?.zone_place()?;
+        self.can_be_in(&place).then_some(place)
+    }
+
+    /// The places that status says the spec has left, as far as the domain can be there.
+    fn left_places(&self) -> Vec<PreviousPlace> {
+        let dns = self.object.status.as_ref().and_then(|s| s.dns.as_ref());
+        let mut places: Vec<PreviousPlace> = dns.map(|dns| dns.previous.clone()).unwrap_or_default();
+        if self.deleted() {
+            let is_here = |last: &PreviousPlace| {
+                self.place().is_some_and(|p| {
+                    p.zone_id == last.zone_id && left::secret_of(last).as_ref() == Some(&p.api_token_secret_ref)
+                })
+            };
+            places.extend(self.last_place().filter(|last| !is_here(last)));
+        }
+        places.retain(|place| place.provider == DnsProviderName::ExternalDns || self.can_be_in(place));
+        places
+    }
+
+    fn can_be_in(&self, place: &PreviousPlace) -> bool {
+        let zone = place.zone_name.as_deref().map(DnsName::new);
+        zone.is_some_and(|zone| DnsName::new(&self.spec().domain).is_within(&zone))
     }
 }
 
@@ -106,8 +129,17 @@ pub struct Sight {
     pub observation: Observation,
     /// The token for Cloudflare. One snapshot for the whole pass.
     pub token: Option<ApiToken>,
+    /// The tokens for the places that the spec has left.
+    pub left_tokens: BTreeMap<u64, ApiToken>,
     /// What failed writes depend on: when it changes, they are tried again.
     pub cause: u64,
+}
+
+impl Sight {
+    /// A sight without anything that a write to Cloudflare would need.
+    fn of(observation: Observation) -> Self {
+        Self { observation, token: None, left_tokens: BTreeMap::new(), cause: 0 }
+    }
 }
 
 /// Reads the world for one object.
@@ -115,7 +147,16 @@ pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut M
     memory.begin_pass();
     memory.seen_generation(from.generation);
     if !from.deleted() && claims::forbidden(&from.spec().domain, &claim).is_some() {
-        return Sight { observation: nothing_seen(claim), token: None, cause: 0 };
+        return Sight::of(nothing_seen(claim));
+    }
+    if from.deleted() && from.spec().deletion_policy == DeletionPolicy::Retain {
+        // Everything stays but what the cluster would collect.
+        let standing = memory.standing(0, from.now);
+        return Sight::of(Observation {
+            endpoint: endpoint::observe(from, sources).await,
+            standing,
+            ..nothing_seen(claim)
+        });
     }
     memory.contested(claim != Claim::default());
     let identity = observe_identity(from, sources, memory).await;
@@ -125,26 +166,31 @@ pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut M
     let claim = if ours.is_some() { Claim::default() } else { claim };
     if !from.deleted() && claims::refusal(&from.spec().domain, &claim).is_some() {
         // Whoever may not have the domain learns nothing about it.
-        return Sight { observation: nothing_seen(claim), token: None, cause: 0 };
+        return Sight::of(nothing_seen(claim));
     }
     let has_tokens = ours.is_some_and(|identity| identity.dkim.tokens.len() == ses::identity::DKIM_TOKENS);
     let (token, zone, place) = observe_zone(from, sources, memory, has_tokens).await;
     let cause = hash(&(place, ours.is_some_and(ses::identity::Identity::is_dkim_verified)));
-    let endpoint = if from.deleted() { Observed::NotConfigured } else { endpoint::observe(from, sources).await };
+    let endpoint = endpoint::observe(from, sources).await;
     let lookups = match ours {
         Some(identity) if !from.deleted() => observe_dns(from, sources, memory, identity).await,
         Some(_) | None => Lookups::new(),
     };
+    let wanted = ours.map(|identity| desired::wanted_records(from.spec(), identity, &from.account.region));
+    let wanted = wanted.filter(|wanted| is_complete(wanted)).unwrap_or_default();
+    let left = left::observe(from, sources, memory, zone.known(), &wanted, &lookups, cause).await;
     let observation = Observation {
         identity,
         zone,
         endpoint,
+        left: left.places,
+        served: left.served,
         lookups,
         dns_check: sources.resolver.is_some(),
         claim,
         standing: memory.standing(cause, from.now),
     };
-    Sight { observation, token, cause }
+    Sight { observation, token, left_tokens: left.tokens, cause }
 }
 
 fn nothing_seen(claim: Claim) -> Observation {
@@ -152,6 +198,8 @@ fn nothing_seen(claim: Claim) -> Observation {
         identity: Observed::NotConfigured,
         zone: Observed::NotConfigured,
         endpoint: Observed::NotConfigured,
+        left: Vec::new(),
+        served: BTreeMap::new(),
         lookups: Lookups::new(),
         dns_check: true,
         claim,
@@ -220,7 +268,14 @@ async fn observe_zone(
         let domain = DnsName::new(&from.spec().domain);
         let ages = Ages::new(from.pace.pending, memory.has_lost_records());
         let asked = Asked { client: sources.cloudflare, token: &token, resolver: sources.resolver };
-        match sources.zones.view(asked, &spec, &domain, ages).await {
+        let view = match sources.zones.view(asked, &spec, &domain, ages).await {
+            Ok(mut view) if from.deleted() => {
+                let added = sources.zones.add_marked(asked, &mut view, &domain, &from.mark.comment()).await;
+                added.map(|()| view)
+            }
+            view => view,
+        };
+        match view {
             Ok(view) => {
                 memory.read_succeeded(Step::Records);
                 memory.zone_read(view, place, from.now);
@@ -228,7 +283,7 @@ async fn observe_zone(
             Err(fault) => memory.read_failed(Step::Records, fault, cause, from.now, from.pace),
         }
     }
-    let zone = match (memory.standing_read(Step::Records, cause, from.now), memory.zone()) {
+    let zone = match (memory.standing_read(Step::Records, cause, from.now), memory.zone_at(place)) {
         (Some(fault), _) => Observed::Unavailable(fault),
         (None, Some(view)) => Observed::Known(view.clone()),
         (None, None) => Observed::NotConfigured,
@@ -266,7 +321,9 @@ async fn observe_dns(
         return Lookups::new();
     };
     let questions: Vec<Question> = wanted.iter().map(|w| (w.name.clone(), w.data.record_type())).collect();
-    if let Some(lookups) = memory.lookups(&questions, from.ready, from.now, from.pace) {
+    // While something is to be taken away elsewhere, only what DNS says now counts.
+    let settled = from.ready && from.left_places().is_empty();
+    if let Some(lookups) = memory.lookups(&questions, settled, from.now, from.pace) {
         return lookups.clone();
     }
     let lookups = look_up(resolver, questions).await;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::reason::Reason;
+use crate::api::v1alpha1::PreviousPlace;
 use crate::dns::cloudflare::{Zone, ZoneRecord};
 use crate::dns::external_dns::Found;
 use crate::dns::lookup::Lookup;
@@ -62,6 +63,26 @@ pub struct ZoneView {
     pub records: Vec<ZoneRecord>,
 }
 
+/// A place that the spec has left, as far as it was looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Left {
+    /// Where, by status: a hint.
+    pub place: PreviousPlace,
+    /// Tells the places of one object apart.
+    pub key: u64,
+    /// The zone there. Not configured while there is no need to look, and for the `DNSEndpoint`.
+    pub zone: Observed<ZoneView>,
+}
+
+/// Whom the world asks for a name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServedBy {
+    /// The zone that the name lies in.
+    pub apex: DnsName,
+    /// The name servers of that zone.
+    pub servers: Vec<DnsName>,
+}
+
 /// A question to DNS.
 pub type Question = (DnsName, RecordType);
 
@@ -91,6 +112,10 @@ pub struct Observation {
     pub zone: Observed<ZoneView>,
     /// The `DNSEndpoint`, if the records are handed to ExternalDNS; `Known(None)` is proven absence.
     pub endpoint: Observed<Option<Found>>,
+    /// The places that the spec has left.
+    pub left: Vec<Left>,
+    /// Whom the world asks for names of records, where that matters and could be found out.
+    pub served: BTreeMap<DnsName, ServedBy>,
     /// What DNS answers. Empty until the records are known, and with `--dns-check off`.
     pub lookups: Lookups,
     /// Whether DNS is asked at all.
@@ -114,6 +139,8 @@ pub struct Standing {
     pub refused: BTreeSet<DnsName>,
     /// The names whose records somebody changes back as often as they are put right.
     pub duels: BTreeSet<DnsName>,
+    /// The last failed removal of the `DNSEndpoint`.
+    pub endpoint: Option<Fault>,
 }
 
 impl Standing {

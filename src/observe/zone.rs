@@ -91,6 +91,35 @@ impl Zones {
         Err(self.read_fault(asked, &error, domain).await)
     }
 
+    /// A zone by its id, whether the world asks it or not, and every record in it that is at or below the domain or has
+    /// `mark` in its comment.
+    pub async fn former(&self, asked: Asked<'_>, id: &str, domain: &DnsName, mark: &str) -> Result<ZoneView, Fault> {
+        let zone = self.zone_of(asked, id, domain).await?;
+        let mut view = match asked.client.records(asked.token, &zone.id, domain).await {
+            Ok(records) => ZoneView { zone, records },
+            Err(error) => return Err(self.read_fault(asked, &error, domain).await),
+        };
+        self.add_marked(asked, &mut view, domain, mark).await?;
+        Ok(view)
+    }
+
+    /// Adds the records that have `mark` in their comment under any name: somebody may have renamed one of ours.
+    pub async fn add_marked(
+        &self,
+        asked: Asked<'_>,
+        view: &mut ZoneView,
+        domain: &DnsName,
+        mark: &str,
+    ) -> Result<(), Fault> {
+        let marked = match asked.client.marked(asked.token, &view.zone.id, mark).await {
+            Ok(marked) => marked,
+            Err(error) => return Err(self.read_fault(asked, &error, domain).await),
+        };
+        let strays: Vec<_> = marked.into_iter().filter(|m| view.records.iter().all(|r| r.id != m.id)).collect();
+        view.records.extend(strays);
+        Ok(())
+    }
+
     /// Has the zones of `token` listed anew.
     pub fn forget(&self, token: &ApiToken) {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner).remove(&token.fingerprint());
@@ -136,6 +165,11 @@ impl Zones {
     }
 
     async fn by_id(&self, asked: Asked<'_>, id: &str, domain: &DnsName) -> Result<Zone, Fault> {
+        let zone = self.zone_of(asked, id, domain).await?;
+        if zone.is_served() { Ok(zone) } else { Err(not_active(&zone)) }
+    }
+
+    async fn zone_of(&self, asked: Asked<'_>, id: &str, domain: &DnsName) -> Result<Zone, Fault> {
         let id: ZoneId = id
             .parse()
             .map_err(|_| terminal(Reason::ZoneNotAccessible, format!("Could not access zone: {id} is no zone id")))?;
@@ -151,7 +185,7 @@ impl Zones {
             );
             return Err(terminal(Reason::ZoneNotAccessible, message));
         }
-        if zone.is_served() { Ok(zone) } else { Err(not_active(&zone)) }
+        Ok(zone)
     }
 
     /// A failed read in the words of a condition.

@@ -33,6 +33,12 @@ impl fmt::Display for Action {
             Self::SetMailFrom { domain, .. } => write!(f, "set the MAIL FROM domain to {domain}"),
             Self::DeleteIdentity => write!(f, "delete the SES identity"),
             Self::HandOver(content) => write!(f, "hand {} records to ExternalDNS", content.endpoints.len()),
+            Self::RemoveEndpoint { .. } => write!(f, "delete the DNSEndpoint"),
+            Self::KeepEndpoint(_) => write!(f, "have the DNSEndpoint outlive the object"),
+            Self::RemoveRecords { zone_name, changes, .. } => {
+                let records = if changes.len() == 1 { "record" } else { "records" };
+                write!(f, "remove {} {records} from the zone {zone_name}, which the spec has left", changes.len())
+            }
             Self::WriteRecords { zone_name, changes, .. } => {
                 let records = if changes.len() == 1 { "record" } else { "records" };
                 if changes.iter().all(|c| matches!(c, Change::Delete { .. })) {

@@ -1,10 +1,13 @@
-//! What to hand to ExternalDNS: one `DNSEndpoint` with all records, owned by the object.
+//! What to hand to ExternalDNS: one `DNSEndpoint` with all records. It goes with the object, unless that is to be retained.
 
+use super::records::are_in_use;
 use super::{Action, Blocker, Plan, Subject};
 use crate::api::condition::ConditionType::RecordsSynced;
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::ExternalDnsSpec;
-use crate::dns::external_dns::HandOver;
+use crate::api::v1alpha1::{DeletionPolicy, ExternalDnsSpec};
+use crate::dns::external_dns::{Endpoint, HandOver};
+use crate::dns::judge;
+use crate::dns::record::DnsName;
 use crate::observe::observation::{Observation, Observed};
 use crate::ses::identity::{DKIM_TOKENS, Identity};
 
@@ -25,17 +28,51 @@ pub fn plan_endpoint(
         // Never hand over an incomplete list: ExternalDNS would remove what is not in it.
         return;
     }
-    let content = HandOver::new(spec, &plan.wanted);
+    let goes_with_owner = subject.spec.deletion_policy == DeletionPolicy::Delete;
+    let mut content = HandOver::new(spec, &plan.wanted, subject.mark, goes_with_owner);
     match found {
-        Some(found) if !found.owners.iter().any(|uid| uid == subject.uid) => {
+        Some(found) if !found.is_ours(subject.uid, subject.mark) => {
             let message = "There is a DNSEndpoint of this name that the operator did not make, and it is left alone; delete it, \
                            or name the SendingDomain differently";
-            plan.blockers.push(Blocker::new(RecordsSynced, Reason::RecordConflict, message));
+            return plan.blockers.push(Blocker::new(RecordsSynced, Reason::RecordConflict, message));
         }
-        Some(found) if content.is_in(found) => {}
-        Some(_) | None => match &seen.standing.records {
-            Some(fault) => plan.blockers.push(Blocker::from_fault(RecordsSynced, fault)),
-            None => plan.actions.push(Action::HandOver(content)),
-        },
+        Some(found) => {
+            if !are_in_use(subject, identity, seen, plan) {
+                content.endpoints.extend(former(&found.content, &content, &subject.spec.domain));
+            }
+            if content.is_in(found, subject.uid) {
+                return;
+            }
+        }
+        None => {}
     }
+    match &seen.standing.records {
+        Some(fault) => plan.blockers.push(Blocker::from_fault(RecordsSynced, fault)),
+        None => plan.actions.push(Action::HandOver(content)),
+    }
+}
+
+/// Records that were handed over before, and are wanted no more. ExternalDNS removes at once what is not in the list, so
+/// they stay in it until the new ones are in use. What is no record of SES was not put there by us.
+fn former(found: &HandOver, wanted: &HandOver, domain: &str) -> Vec<Endpoint> {
+    let domain = DnsName::new(domain);
+    let keys = DnsName::new(format!("_domainkey.{domain}"));
+    let is_former = |endpoint: &&Endpoint| {
+        let parent = DnsName::new(&endpoint.dns_name).parent();
+        let [target] = endpoint.targets.as_slice() else { return false };
+        match endpoint.record_type.as_str() {
+            "CNAME" => parent.as_ref() == Some(&keys) && target.ends_with(".amazonses.com"),
+            "MX" => {
+                parent.as_ref() == Some(&domain)
+                    && target.contains(" feedback-smtp.")
+                    && target.ends_with(".amazonses.com")
+            }
+            "TXT" => parent.as_ref() == Some(&domain) && judge::includes_ses(target),
+            _ => false,
+        }
+    };
+    let is_wanted = |endpoint: &&Endpoint| {
+        wanted.endpoints.iter().any(|w| w.dns_name == endpoint.dns_name && w.record_type == endpoint.record_type)
+    };
+    found.endpoints.iter().filter(is_former).filter(|e| !is_wanted(e)).cloned().collect()
 }

@@ -9,6 +9,7 @@ pub mod desired;
 mod display;
 pub mod endpoint;
 pub mod identity;
+pub mod leftovers;
 pub mod records;
 pub mod teardown;
 
@@ -18,7 +19,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::api::condition::ConditionType;
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::{DnsProvider, OnMxFailure, SendingDomainSpec, VerificationStatus};
+use crate::api::v1alpha1::{DnsProvider, OnMxFailure, PreviousPlace, SendingDomainSpec, VerificationStatus};
 use crate::dns::cloudflare::{Change, ZoneId};
 use crate::dns::external_dns::HandOver;
 use crate::dns::record::{DnsName, WantedRecord};
@@ -83,6 +84,24 @@ pub enum Action {
         /// What to write.
         changes: Vec<Change>,
     },
+    /// Remove records at a place that the spec has left, all of them or none.
+    RemoveRecords {
+        /// Which place.
+        left: u64,
+        /// The zone there.
+        zone: ZoneId,
+        /// Its name, for people.
+        zone_name: DnsName,
+        /// What to remove.
+        changes: Vec<Change>,
+    },
+    /// Delete the `DNSEndpoint`, which has ExternalDNS remove its records.
+    RemoveEndpoint {
+        /// As it was seen.
+        version: Option<String>,
+    },
+    /// Have the `DNSEndpoint` outlive the object.
+    KeepEndpoint(HandOver),
 }
 
 impl Action {
@@ -96,6 +115,8 @@ impl Action {
             | Self::DeleteIdentity => Step::Identity,
             Self::SetMailFrom { .. } => Step::MailFrom,
             Self::HandOver(_) | Self::WriteRecords { .. } => Step::Records,
+            Self::RemoveRecords { left, .. } => Step::Left(*left),
+            Self::RemoveEndpoint { .. } | Self::KeepEndpoint(_) => Step::Endpoint,
         }
     }
 }
@@ -109,6 +130,10 @@ pub enum Step {
     MailFrom,
     /// The records at the provider.
     Records,
+    /// The records at a place that the spec has left.
+    Left(u64),
+    /// The `DNSEndpoint`, when the records are not handed over any more.
+    Endpoint,
 }
 
 /// What keeps a condition from being True, and who has to move.
@@ -143,6 +168,8 @@ pub struct Plan {
     pub blockers: Vec<Blocker>,
     /// The records that the domain needs. Empty for an object that may not have the domain.
     pub wanted: Vec<WantedRecord>,
+    /// The places that the spec has left and that have to be remembered; `None` if nothing was found out about them.
+    pub left: Option<Vec<PreviousPlace>>,
 }
 
 /// Plans the next writes for an object that is neither deleted nor suspended.
@@ -163,6 +190,7 @@ pub fn plan(subject: &Subject<'_>, seen: &Observation, now: Timestamp) -> Plan {
             DnsProvider::ExternalDns(spec) => endpoint::plan_endpoint(subject, spec, identity, seen, &mut plan),
             DnsProvider::Manual => {}
         }
+        leftovers::plan_leftovers(subject, identity, seen, &mut plan);
     }
     plan
 }

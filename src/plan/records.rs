@@ -58,8 +58,7 @@ pub fn plan_records(
         }
     }
     plan.blockers.extend(cuts.into_iter().map(|cut| cut_off(cut, &records, &view.zone.name)));
-    let replaced = judge::all_found(&plan.wanted, &seen.lookups)
-        && identity.is_mail_from_verified(&subject.spec.mail_from_domain());
+    let replaced = are_in_use(subject, identity, seen, plan);
     changes.extend(stale(&plan.wanted, &records, subject.mark, replaced));
     let changes = hold_back(changes, view, seen, plan);
     if !changes.is_empty() {
@@ -109,7 +108,12 @@ fn hold_back(changes: Vec<Change>, view: &ZoneView, seen: &Observation, plan: &m
     changes
 }
 
-/// Deletes of all records of ours: for the end of the object.
+/// True if the wanted records are in DNS and SES uses them: what they replace can go.
+pub(super) fn are_in_use(subject: &Subject<'_>, identity: &Identity, seen: &Observation, plan: &Plan) -> bool {
+    judge::all_found(&plan.wanted, &seen.lookups) && identity.is_mail_from_verified(&subject.spec.mail_from_domain())
+}
+
+/// Deletes of all records of ours: for the end of the object, and for places that it has left.
 pub fn deletions(records: &[ZoneRecord], mark: &Mark) -> Vec<Change> {
     sorted(records).into_iter().filter(|r| is_ours(r, mark)).map(|r| Change::Delete { id: r.id.clone() }).collect()
 }

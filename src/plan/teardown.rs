@@ -2,12 +2,27 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::{Action, Blocker, Subject, records};
+use super::leftovers::LEFT_BEHIND;
+use super::{Action, Blocker, records};
 use crate::api::condition::ConditionType::{IdentityReady, RecordsSynced};
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::{DeletionPolicy, IdentityOrigin, SendingDomainStatus};
+use crate::api::v1alpha1::{DeletionPolicy, IdentityOrigin, SendingDomainSpec, SendingDomainStatus};
+use crate::dns::external_dns::HandOver;
 use crate::observe::observation::{Fault, Observation, Observed};
-use crate::ownership::Ownership;
+use crate::ownership::{Mark, Ownership};
+
+/// The object that ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending<'a> {
+    /// What the user wanted.
+    pub spec: &'a SendingDomainSpec,
+    /// The UID of the object.
+    pub uid: &'a str,
+    /// The region in which the identity is.
+    pub region: &'a str,
+    /// The mark of the object.
+    pub mark: &'a Mark,
+}
 
 /// What is left to do before a deleted object may go.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,26 +62,29 @@ pub struct Patience {
 
 /// Plans the end of an object.
 pub fn plan_teardown(
-    subject: &Subject<'_>,
+    ending: &Ending<'_>,
     status: &SendingDomainStatus,
     seen: &Observation,
     patience: Patience,
     now: Timestamp,
 ) -> Teardown {
-    if subject.spec.deletion_policy == DeletionPolicy::Retain {
-        return Teardown { actions: Vec::new(), release: Release::Clean };
-    }
     let mut actions = Vec::new();
     let mut faults: Vec<(Blocker, String)> = Vec::new();
-    plan_identity(subject, seen, &mut actions, &mut faults);
-    plan_records(subject, status, seen, &mut actions, &mut faults);
+    plan_endpoint(ending, seen, &mut actions, &mut faults);
+    let mut given_up = Vec::new();
+    if ending.spec.deletion_policy == DeletionPolicy::Delete {
+        plan_identity(ending, seen, &mut actions, &mut faults);
+        plan_records(ending, status, seen, &mut actions, &mut faults);
+        given_up = plan_left(ending, status, seen, &mut actions, &mut faults);
+    }
     if faults.is_empty() {
-        return Teardown { actions, release: Release::Clean };
+        let release = if given_up.is_empty() { Release::Clean } else { Release::Incomplete(given_up) };
+        return Teardown { actions, release };
     }
     let hopeless = faults.iter().all(|(blocker, _)| is_hopeless(blocker.reason));
     let expired = patience.hopeless_since.is_some_and(|since| now.duration_since(since) >= patience.grace);
     let release = if patience.forced || (expired && hopeless) {
-        Release::Incomplete(faults.into_iter().map(|(_, left)| left).collect())
+        Release::Incomplete(faults.into_iter().map(|(_, left)| left).chain(given_up).collect())
     } else {
         Release::Blocked { blockers: faults.into_iter().map(|(blocker, _)| blocker).collect(), hopeless }
     };
@@ -74,16 +92,16 @@ pub fn plan_teardown(
 }
 
 fn plan_identity(
-    subject: &Subject<'_>,
+    ending: &Ending<'_>,
     seen: &Observation,
     actions: &mut Vec<Action>,
     faults: &mut Vec<(Blocker, String)>,
 ) {
-    let left = || format!("the SES identity {} in {}", subject.spec.domain, subject.region);
+    let left = || format!("the SES identity {} in {}", ending.spec.domain, ending.region);
     match &seen.identity {
         Observed::Known(Some(identity)) => {
             // An adopted identity was there before us and stays; one of somebody else is none of our business.
-            if subject.mark.ownership(&identity.tags) != Ownership::Ours(IdentityOrigin::Created) {
+            if ending.mark.ownership(&identity.tags) != Ownership::Ours(IdentityOrigin::Created) {
                 return;
             }
             match &seen.standing.identity {
@@ -96,22 +114,87 @@ fn plan_identity(
     }
 }
 
+/// A retained `DNSEndpoint` must not be collected with its owner; any other goes here, for not every one has an owner.
+fn plan_endpoint(
+    ending: &Ending<'_>,
+    seen: &Observation,
+    actions: &mut Vec<Action>,
+    faults: &mut Vec<(Blocker, String)>,
+) {
+    let left = || "the DNSEndpoint of the same name".to_owned();
+    let found = match &seen.endpoint {
+        Observed::Known(Some(found)) if found.is_ours(ending.uid, ending.mark) => found,
+        Observed::Known(_) | Observed::NotConfigured => return,
+        Observed::Unavailable(fault) => return faults.push((Blocker::from_fault(RecordsSynced, fault), left())),
+    };
+    let action = match ending.spec.deletion_policy {
+        DeletionPolicy::Delete => Action::RemoveEndpoint { version: found.version.clone() },
+        DeletionPolicy::Retain if found.is_owned_by(ending.uid) => Action::KeepEndpoint(HandOver {
+            mark: ending.mark.comment(),
+            goes_with_owner: false,
+            ..found.content.clone()
+        }),
+        DeletionPolicy::Retain => return,
+    };
+    match &seen.standing.endpoint {
+        Some(fault) => faults.push((Blocker::from_fault(RecordsSynced, fault), left())),
+        None => actions.push(action),
+    }
+}
+
+/// Plans for the places that the spec had left; answers what was told to be left behind before and is so still. That is
+/// not waited for again.
+fn plan_left(
+    ending: &Ending<'_>,
+    status: &SendingDomainStatus,
+    seen: &Observation,
+    actions: &mut Vec<Action>,
+    faults: &mut Vec<(Blocker, String)>,
+) -> Vec<String> {
+    let mut given_up = Vec::new();
+    for left in &seen.left {
+        match &left.zone {
+            Observed::Known(view) => {
+                let changes = records::deletions(&view.records, ending.mark);
+                if !changes.is_empty() {
+                    let (zone, zone_name) = (view.zone.id.clone(), view.zone.name.clone());
+                    actions.push(Action::RemoveRecords { left: left.key, zone, zone_name, changes });
+                }
+            }
+            Observed::NotConfigured => {}
+            Observed::Unavailable(fault) => {
+                let what = records_in(ending, status, left.place.zone_name.as_deref());
+                if left.place.reason.as_deref() == Some(LEFT_BEHIND) && is_hopeless(fault.reason) {
+                    given_up.push(what);
+                } else {
+                    faults.push((Blocker::from_fault(RecordsSynced, fault), what));
+                }
+            }
+        }
+    }
+    given_up
+}
+
+/// The records in a zone, in words.
+fn records_in(ending: &Ending<'_>, status: &SendingDomainStatus, zone: Option<&str>) -> String {
+    let names: Vec<String> = status.records.iter().map(|r| format!("{} {}", r.record_type, r.name)).collect();
+    let zone = zone.unwrap_or("the zone of the domain");
+    format!("records of {} in {zone} at Cloudflare: {}", ending.spec.domain, names.join(", "))
+}
+
 fn plan_records(
-    subject: &Subject<'_>,
+    ending: &Ending<'_>,
     status: &SendingDomainStatus,
     seen: &Observation,
     actions: &mut Vec<Action>,
     faults: &mut Vec<(Blocker, String)>,
 ) {
-    let left = || {
-        let names: Vec<String> = status.records.iter().map(|r| format!("{} {}", r.record_type, r.name)).collect();
-        let zone = status.dns.as_ref().and_then(|d| d.zone_name.as_deref()).unwrap_or("the zone of the domain");
-        format!("records of {} in {zone} at Cloudflare: {}", subject.spec.domain, names.join(", "))
-    };
+    let left = || records_in(ending, status, status.dns.as_ref().and_then(|d| d.zone_name.as_deref()));
     let failed = |fault: &Fault| (Blocker::from_fault(RecordsSynced, fault), left());
+    let zone = status.dns.as_ref().and_then(|d| d.zone_id.as_deref());
     match &seen.zone {
         Observed::Known(view) => {
-            let changes = records::deletions(&view.records, subject.mark);
+            let changes = records::deletions(&view.records, ending.mark);
             if changes.is_empty() {
                 return;
             }
@@ -125,14 +208,14 @@ fn plan_records(
             }
         }
         Observed::NotConfigured => {}
-        // Without a zone ever found, nothing was ever written.
-        Observed::Unavailable(_) if status.dns.as_ref().is_none_or(|d| d.zone_id.is_none()) => {}
+        // Without a zone ever found, nothing was ever written; and a zone that was found elsewhere is looked at there.
+        Observed::Unavailable(_) if zone.is_none() || seen.left.iter().any(|l| l.place.zone_id.as_deref() == zone) => {}
         Observed::Unavailable(fault) => faults.push(failed(fault)),
     }
 }
 
 /// True for faults that only a person can mend. Throttling and outages are waited for.
-fn is_hopeless(reason: Reason) -> bool {
+pub(super) fn is_hopeless(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::SecretNotFound
@@ -146,5 +229,6 @@ fn is_hopeless(reason: Reason) -> bool {
             | Reason::AWSCredentialsUnavailable
             | Reason::AWSRequestRejected
             | Reason::RecordRejected
+            | Reason::ExternalDNSUnavailable
     )
 }

@@ -3,10 +3,11 @@
 use super::was_ready;
 use crate::api::condition::{ConditionType, find};
 use crate::api::reason::{Reason, ReasonClass};
-use crate::api::v1alpha1::SendingDomainStatus;
+use crate::api::v1alpha1::{PreviousPlace, SendingDomainStatus};
 use crate::dns::cloudflare::Change;
 use crate::execute::Outcome;
 use crate::plan::Action;
+use crate::plan::leftovers::LEFT_BEHIND;
 
 /// An event to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,25 @@ pub fn between(old: &SendingDomainStatus, new: &SendingDomainStatus, outcome: &O
     }
     notes.extend(broke(old, new, ConditionType::RecordsSynced, "SyncRecords"));
     notes.extend(broke(old, new, ConditionType::DnsVerified, "LookUp"));
+    notes.extend(left_behind(old, new));
     notes
+}
+
+/// Records at a place that the spec has left, which cannot be removed: told once.
+fn left_behind(old: &SendingDomainStatus, new: &SendingDomainStatus) -> Vec<Note> {
+    let places = |status: &SendingDomainStatus| -> Vec<PreviousPlace> {
+        let previous = status.dns.iter().flat_map(|dns| dns.previous.iter());
+        previous.filter(|place| place.reason.as_deref() == Some(LEFT_BEHIND)).cloned().collect()
+    };
+    let told = places(old);
+    let untold = places(new).into_iter().filter(|place| told.iter().all(|other| !other.is_same(place)));
+    let note = |place: PreviousPlace| Note {
+        warning: true,
+        reason: LEFT_BEHIND,
+        action: "RemoveRecords",
+        message: place.message.unwrap_or_default(),
+    };
+    untold.map(note).collect()
 }
 
 fn done(action: &Action) -> Note {
@@ -49,6 +68,17 @@ fn done(action: &Action) -> Note {
             "DeleteIdentity",
             "Deleted the SES identity: nothing can be sent from the domain until there is another".to_owned(),
         ),
+        Action::RemoveRecords { zone_name, changes, .. } => {
+            let message =
+                format!("Removed {} records from the zone {zone_name}, which the spec has left", changes.len());
+            ("OldRecordsRemoved", "RemoveRecords", message)
+        }
+        Action::RemoveEndpoint { .. } => {
+            ("EndpointRemoved", "RemoveRecords", "Deleted the DNSEndpoint of the object".to_owned())
+        }
+        Action::KeepEndpoint(_) => {
+            ("EndpointRetained", "CleanUp", "The DNSEndpoint stays without the object".to_owned())
+        }
         Action::HandOver(content) => {
             let message = format!("Handed {} records to ExternalDNS", content.endpoints.len());
             ("RecordsHandedOver", "HandOver", message)

@@ -4,6 +4,7 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod conditions;
+mod dns;
 pub mod events;
 mod recommendations;
 mod records;
@@ -13,13 +14,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::api::condition::{ConditionType, is_true};
-use crate::api::v1alpha1::{
-    DnsProvider, DnsProviderName, DnsStatus, IdentityStatus, Phase, SendingDomainStatus, VerificationStatus,
-};
+use crate::api::v1alpha1::{IdentityStatus, Phase, SendingDomainStatus, VerificationStatus};
 use crate::execute::Outcome;
 use crate::observe::observation::{Observation, Observed};
 use crate::ownership::Ownership;
-use crate::plan::{Action, Plan, Subject};
+use crate::plan::{Action, Plan, Step, Subject};
 use crate::ses::identity::Identity;
 use crate::text::printable;
 
@@ -65,7 +64,7 @@ pub fn compute(old: &SendingDomainStatus, report: &Report<'_>) -> SendingDomainS
         records_found: old.records_found.clone(),
         conditions: old.conditions.clone(),
         identity: old.identity.clone(),
-        dns: Some(dns_status(old, report)),
+        dns: Some(dns::status(old, report)),
         records: old.records.clone(),
         verification: old.verification.clone(),
         recommendations: recommendations::recommendations(report),
@@ -89,6 +88,14 @@ pub fn compute(old: &SendingDomainStatus, report: &Report<'_>) -> SendingDomainS
         verification.rearms = 0;
     }
     status
+}
+
+/// The status to write before the records are: it names the place to which they go for the first time. Without it, a crash
+/// right after the write and a change of the spec would leave records of which nobody knows. `None` if it says so already.
+pub fn ahead(old: &SendingDomainStatus, report: &Report<'_>) -> Option<SendingDomainStatus> {
+    let writes = report.plan.actions.iter().any(|a| a.step() == Step::Records);
+    let dns = writes.then(|| dns::status(old, report)).filter(|dns| old.dns.as_ref() != Some(dns))?;
+    Some(SendingDomainStatus { dns: Some(dns), ..old.clone() })
 }
 
 /// The status of a suspended object: it follows the generation, an existing Ready stays, and nothing is under way.
@@ -128,7 +135,10 @@ pub fn cleanup_blocked(
 
 /// A request is handled when nothing that it asked for has failed.
 fn handled(old: &SendingDomainStatus, report: &Report<'_>) -> Option<String> {
-    let done = report.outcome.faults.is_empty() && !report.outcome.dry_run && !report.identity_is_unavailable();
+    // What the spec has left may be out of reach for ever.
+    let asked_for = |step: Step| !matches!(step, Step::Left(_) | Step::Endpoint);
+    let failed = report.outcome.faults.iter().any(|(step, _)| asked_for(*step));
+    let done = !failed && !report.outcome.dry_run && !report.identity_is_unavailable();
     if done { report.reconcile_at.map(str::to_owned) } else { old.last_handled_reconcile_at.clone() }
 }
 
@@ -157,28 +167,6 @@ fn identity_status(identity: &Identity, report: &Report<'_>) -> IdentityStatus {
         mail_from_domain: identity.mail_from.as_ref().map(|m| m.domain.clone()),
         sending_enabled: Some(identity.verified_for_sending),
     }
-}
-
-fn dns_status(old: &SendingDomainStatus, report: &Report<'_>) -> DnsStatus {
-    let provider = match report.subject.spec.dns_provider() {
-        DnsProvider::Manual => DnsProviderName::Manual,
-        DnsProvider::ExternalDns(_) => DnsProviderName::ExternalDns,
-        DnsProvider::Cloudflare(_) => DnsProviderName::Cloudflare,
-    };
-    // The last place stays as a hint for clean-up while it cannot be read, and when a person takes the records over.
-    let last = old.dns.clone().filter(|d| d.provider == provider || provider == DnsProviderName::Manual);
-    let last = last.map(|d| DnsStatus { provider, ..d });
-    let mut status =
-        last.unwrap_or(DnsStatus { provider, zone_name: None, zone_id: None, secret_name: None, secret_key: None });
-    if let (DnsProvider::Cloudflare(cloudflare), Some(view)) =
-        (report.subject.spec.dns_provider(), report.seen.zone.known())
-    {
-        status.zone_name = Some(view.zone.name.to_string());
-        status.zone_id = Some(view.zone.id.to_string());
-        status.secret_name = Some(cloudflare.api_token_secret_ref.name.clone());
-        status.secret_key = Some(cloudflare.api_token_secret_ref.key.clone());
-    }
-    status
 }
 
 /// The clock starts with the identity, and starts again when SES is asked to look again and when the tokens change.

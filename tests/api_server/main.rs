@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own helpers may fail the test")]
 
 mod accepted;
-mod admission;
 mod immutable;
 mod plane;
 mod refused;

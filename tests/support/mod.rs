@@ -7,18 +7,24 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use sending_domain_operator::api::reason::Reason;
 use sending_domain_operator::api::v1alpha1::{
-    CloudflareSpec, ConflictPolicy, DnsSpec, ExternalDnsSpec, LabelValue, SecretKeyRef, SendingDomainSpec,
-    SendingDomainStatus,
+    CloudflareSpec, ConflictPolicy, DnsProviderName, DnsSpec, DnsStatus, ExternalDnsSpec, LabelValue, PreviousPlace,
+    SecretKeyRef, SendingDomainSpec, SendingDomainStatus,
 };
 use sending_domain_operator::dns::cloudflare::{Change, Zone, ZoneRecord, ZoneStatus, ZoneType};
-use sending_domain_operator::dns::external_dns::Found;
+use sending_domain_operator::dns::external_dns::{Endpoint, Found};
+use sending_domain_operator::dns::judge;
 use sending_domain_operator::dns::lookup::{Answer, Lookup, Source};
-use sending_domain_operator::dns::record::{DnsName, RecordData, RecordType};
+use sending_domain_operator::dns::record::{DnsName, RecordData, RecordType, WantedRecord};
+use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::execute::Outcome;
-use sending_domain_operator::observe::observation::{Claim, Lookups, Observation, Observed, Standing, ZoneView};
+use sending_domain_operator::observe::observation::{
+    Claim, Fault, Left, Lookups, Observation, Observed, ServedBy, Standing, ZoneView,
+};
 use sending_domain_operator::ownership::Mark;
 use sending_domain_operator::plan::desired::wanted_records;
+use sending_domain_operator::plan::teardown::{Ending, Patience, Teardown, plan_teardown};
 use sending_domain_operator::plan::{self, Action, Plan, Subject};
 use sending_domain_operator::ses::identity::{Dkim, Identity, MailFrom, SesStatus};
 use sending_domain_operator::status::{self, Report};
@@ -28,6 +34,21 @@ pub const UID: &str = "5f6c9d3e-0000-4000-8000-000000000001";
 pub const REGION: &str = "us-east-1";
 pub const OWNER: &str = "0e8e4a44-1b2f-4d37-9f5e-0a3c7a0a9b11";
 pub const ZONE_ID: &str = "023e105f4ecef8ad9ca31a8372d0c353";
+/// Another zone of the same name, in another account.
+pub const OTHER_ZONE_ID: &str = "11111111111111111111111111111111";
+/// The Secret of the other account.
+pub const OTHER_SECRET: &str = "other-account";
+
+/// Whom the world asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The zone [`ZONE_ID`].
+    Zone,
+    /// The zone [`OTHER_ZONE_ID`].
+    Other,
+    /// A zone of another provider, which ExternalDNS writes.
+    Elsewhere,
+}
 
 /// The world of one object.
 #[derive(Clone, Debug)]
@@ -36,6 +57,11 @@ pub struct World {
     pub status: SendingDomainStatus,
     pub identity: Option<Identity>,
     pub records: Vec<ZoneRecord>,
+    /// The records of the other zone.
+    pub other: Vec<ZoneRecord>,
+    pub asked: Asked,
+    /// Secrets that are not there.
+    pub lost_secrets: Vec<String>,
     pub endpoint: Observed<Option<Found>>,
     pub standing: Standing,
     pub claim: Claim,
@@ -57,6 +83,15 @@ pub fn cloudflare() -> SendingDomainSpec {
     let secret = SecretKeyRef { name: "cloudflare".to_owned(), key: "api-token".to_owned() };
     let place = CloudflareSpec { api_token_secret_ref: secret, zone_id: None, conflict_policy: ConflictPolicy::Fail };
     SendingDomainSpec { dns: Some(DnsSpec { cloudflare: Some(place), external_dns: None }), ..manual() }
+}
+
+/// The same in the other account.
+pub fn other_account() -> SendingDomainSpec {
+    let mut spec = cloudflare();
+    if let Some(place) = spec.dns.as_mut().and_then(|dns| dns.cloudflare.as_mut()) {
+        OTHER_SECRET.clone_into(&mut place.api_token_secret_ref.name);
+    }
+    spec
 }
 
 pub fn external_dns() -> SendingDomainSpec {
@@ -120,6 +155,9 @@ impl World {
             status: SendingDomainStatus::default(),
             identity: None,
             records: Vec::new(),
+            other: Vec::new(),
+            asked: Asked::Zone,
+            lost_secrets: Vec::new(),
             endpoint: Observed::NotConfigured,
             standing: Standing::default(),
             claim: Claim::default(),
@@ -136,29 +174,126 @@ impl World {
 
     /// What a pass sees.
     pub fn observe(&self) -> Observation {
-        let managed = self.spec.dns.as_ref().is_some_and(|d| d.cloudflare.is_some());
+        let zone = match self.secret() {
+            Some(secret) => self.open(secret, if secret == OTHER_SECRET { OTHER_ZONE_ID } else { ZONE_ID }),
+            None => Observed::NotConfigured,
+        };
+        let lookups = self.lookups();
+        let wanted = self.identity.as_ref().map(|i| wanted_records(&self.spec, i, REGION)).unwrap_or_default();
+        let published = judge::all_found(&wanted, &lookups);
+        let hints = self.status.dns.as_ref().map(|dns| dns.previous.clone()).unwrap_or_default();
+        let is_endpoint = |place: &PreviousPlace| place.provider == DnsProviderName::ExternalDns;
+        let endpoint_matters = self.secret().is_none() || hints.iter().any(is_endpoint);
+        let left: Vec<Left> = hints.into_iter().map(|place| self.left(place, published)).collect();
         Observation {
             identity: Observed::Known(self.identity.clone()),
-            zone: if managed { Observed::Known(self.zone()) } else { Observed::NotConfigured },
-            endpoint: self.endpoint.clone(),
-            lookups: self.lookups(),
+            zone,
+            endpoint: if endpoint_matters { self.endpoint.clone() } else { Observed::NotConfigured },
+            served: self.served(&wanted, &left),
+            left,
+            lookups,
             dns_check: true,
             claim: self.claim.clone(),
             standing: self.standing.clone(),
         }
     }
 
-    fn zone(&self) -> ZoneView {
+    /// What is seen of the world at the end of the object.
+    pub fn observe_end(&self) -> Observation {
+        let dns = self.status.dns.as_ref();
+        let last = dns.and_then(DnsStatus::zone_place);
+        let mut hints = dns.map(|dns| dns.previous.clone()).unwrap_or_default();
+        let zone = match (self.secret(), &last) {
+            (Some(secret), _) => self.open(secret, if secret == OTHER_SECRET { OTHER_ZONE_ID } else { ZONE_ID }),
+            (None, Some(last)) => self.open(last.secret_name.as_ref().unwrap(), last.zone_id.as_ref().unwrap()),
+            (None, None) => Observed::NotConfigured,
+        };
+        let here = id_of(&zone).map(str::to_owned);
+        hints.extend(last);
+        hints.retain(|place| place.zone_id.is_some() && place.zone_id != here);
+        let left: Vec<Left> = hints.into_iter().map(|place| self.left(place, true)).collect();
+        Observation { zone, left, endpoint: self.endpoint.clone(), ..self.observe() }
+    }
+
+    /// Plans the end of the object.
+    pub fn plan_end(&self, seen: &Observation, patience: Patience) -> Teardown {
+        let mark = mark();
+        let ending = Ending { spec: &self.spec, uid: UID, region: REGION, mark: &mark };
+        plan_teardown(&ending, &self.status, seen, patience, self.now)
+    }
+
+    /// The Secret that the spec names.
+    fn secret(&self) -> Option<&str> {
+        Some(self.spec.dns.as_ref()?.cloudflare.as_ref()?.api_token_secret_ref.name.as_str())
+    }
+
+    /// A place that the spec has left. Its zone is looked at once the new records are found.
+    fn left(&self, place: PreviousPlace, published: bool) -> Left {
+        let zone = match (&place.secret_name, &place.zone_id) {
+            (Some(secret), Some(id)) if published => self.open(secret, id),
+            _ => Observed::NotConfigured,
+        };
+        Left { place, key: u64::from(id_of(&zone) == Some(OTHER_ZONE_ID)), zone }
+    }
+
+    fn open(&self, secret: &str, id: &str) -> Observed<ZoneView> {
+        if self.lost_secrets.iter().any(|lost| lost == secret) {
+            let message = format!("There is no Secret {secret}");
+            let class = ErrorClass::Waiting { after: std::time::Duration::MAX };
+            return Observed::Unavailable(Fault { reason: Reason::SecretNotFound, message, class });
+        }
+        Observed::Known(self.zone(id))
+    }
+
+    fn zone(&self, id: &str) -> ZoneView {
+        let (server, records) =
+            if id == OTHER_ZONE_ID { ("other.ns.example", &self.other) } else { ("zone.ns.example", &self.records) };
         let zone = Zone {
-            id: ZONE_ID.parse().unwrap(),
+            id: id.parse().unwrap(),
             name: DnsName::new("example.com"),
             status: ZoneStatus::Active,
             paused: false,
             zone_type: ZoneType::Full,
             account_id: None,
-            name_servers: Vec::new(),
+            name_servers: vec![DnsName::new(server)],
         };
-        ZoneView { zone, records: self.records.clone() }
+        ZoneView { zone, records: records.clone() }
+    }
+
+    fn served(&self, wanted: &[WantedRecord], left: &[Left]) -> BTreeMap<DnsName, ServedBy> {
+        let (apex, server) = match self.asked {
+            Asked::Zone => ("example.com", "zone.ns.example"),
+            Asked::Other => ("example.com", "other.ns.example"),
+            Asked::Elsewhere => ("mail.example.com", "elsewhere.ns.example"),
+        };
+        let by = ServedBy { apex: DnsName::new(apex), servers: vec![DnsName::new(server)] };
+        let in_zones = left.iter().filter_map(|left| left.zone.known()).flat_map(|view| &view.records);
+        let names = wanted.iter().map(|w| w.name.clone()).chain(in_zones.map(|r| r.name.clone()));
+        names.map(|name| (name, by.clone())).collect()
+    }
+
+    /// The records that the world is answered.
+    pub fn answered(&self) -> Vec<ZoneRecord> {
+        match self.asked {
+            Asked::Zone => self.records.clone(),
+            Asked::Other => self.other.clone(),
+            Asked::Elsewhere => match &self.endpoint {
+                Observed::Known(Some(found)) => found.content.endpoints.iter().map(of_endpoint).collect(),
+                _ => Vec::new(),
+            },
+        }
+    }
+
+    /// True if everything that SES uses now is answered: mail is signed, and bounces come back.
+    pub fn serves_what_ses_uses(&self) -> bool {
+        let Some(identity) = &self.identity else { return false };
+        let mut spec = self.spec.clone();
+        if let Some(label) = identity.mail_from.as_ref().and_then(|m| m.domain.strip_suffix(&format!(".{DOMAIN}"))) {
+            label.clone_into(&mut spec.mail_from.subdomain);
+        }
+        let wanted = wanted_records(&spec, identity, REGION);
+        let complete = wanted.iter().filter(|w| w.data.record_type() == RecordType::Cname).count() == 3;
+        complete && judge::all_found(&wanted, &self.look_up(&wanted))
     }
 
     /// DNS answers what is in the zone; a proxied alias is answered as an address, so not as an alias.
@@ -166,8 +301,12 @@ impl World {
         let Some(identity) = &self.identity else {
             return Lookups::new();
         };
-        wanted_records(&self.spec, identity, REGION)
-            .into_iter()
+        self.look_up(&wanted_records(&self.spec, identity, REGION))
+    }
+
+    fn look_up(&self, wanted: &[WantedRecord]) -> Lookups {
+        wanted
+            .iter()
             .map(|w| {
                 let kind = w.data.record_type();
                 ((w.name.clone(), kind), self.answer(&w.name, kind))
@@ -176,7 +315,8 @@ impl World {
     }
 
     fn answer(&self, name: &DnsName, kind: RecordType) -> Lookup {
-        let at: Vec<&ZoneRecord> = self.records.iter().filter(|r| r.name == *name && !r.proxied).collect();
+        let answered = self.answered();
+        let at: Vec<&ZoneRecord> = answered.iter().filter(|r| r.name == *name && !r.proxied).collect();
         let of = |kind: RecordType| -> Vec<RecordData> {
             let data = at.iter().filter_map(|r| r.data.clone());
             data.filter(|d| d.record_type() == kind).collect()
@@ -213,20 +353,45 @@ impl World {
 
     /// One whole pass; answers what was done.
     pub fn pass(&mut self) -> Plan {
+        self.interrupted_pass(usize::MAX)
+    }
+
+    /// A pass that ends after so many writes, as by a crash: without a word in status. A whole one does not.
+    pub fn interrupted_pass(&mut self, writes: usize) -> Plan {
+        if self.spec.suspend {
+            self.status = status::suspended(&self.status, 1, self.now);
+            return Plan::default();
+        }
         let seen = self.observe();
         let plan = self.plan_for(&seen);
-        for action in &plan.actions {
+        let old = self.status.clone();
+        if let Some(ahead) = self.with_report(&seen, &plan, &Outcome::default(), |report| status::ahead(&old, report)) {
+            self.status = ahead;
+        }
+        for action in plan.actions.iter().take(writes) {
             self.perform(action);
         }
-        let outcome = Outcome { done: plan.actions.clone(), ..Outcome::default() };
-        self.report(&seen, &plan, &outcome);
+        if writes >= plan.actions.len() {
+            let outcome = Outcome { done: plan.actions.clone(), ..Outcome::default() };
+            self.status = self.with_report(&seen, &plan, &outcome, |report| status::compute(&old, report));
+        }
         plan
     }
 
     /// Brings the status up to date.
     pub fn report(&mut self, seen: &Observation, plan: &Plan, outcome: &Outcome) {
-        self.status = self.with_subject(|subject| {
-            let report = Report {
+        self.status = self.with_report(seen, plan, outcome, |report| status::compute(&self.status, report));
+    }
+
+    fn with_report<T>(
+        &self,
+        seen: &Observation,
+        plan: &Plan,
+        outcome: &Outcome,
+        then: impl FnOnce(&Report<'_>) -> T,
+    ) -> T {
+        self.with_subject(|subject| {
+            then(&Report {
                 subject,
                 generation: 1,
                 reconcile_at: None,
@@ -235,9 +400,8 @@ impl World {
                 outcome,
                 timeout: SignedDuration::from_hours(72),
                 now: self.now,
-            };
-            status::compute(&self.status, &report)
-        });
+            })
+        })
     }
 
     /// Passes until nothing is written any more; fails the test if that does not end.
@@ -254,7 +418,7 @@ impl World {
         panic!("does not settle: {plans:?}");
     }
 
-    fn perform(&mut self, action: &Action) {
+    pub fn perform(&mut self, action: &Action) {
         match action {
             Action::CreateIdentity(new) => {
                 self.created += 1;
@@ -275,10 +439,16 @@ impl World {
                 i.mail_from = Some(MailFrom { domain: domain.clone(), status, on_mx_failure: *on_mx_failure });
             }),
             Action::DeleteIdentity => self.identity = None,
-            Action::HandOver(content) => {
-                self.endpoint = Observed::Known(Some(Found { owners: vec![UID.to_owned()], content: content.clone() }));
+            Action::HandOver(content) | Action::KeepEndpoint(content) => {
+                let owners = if content.goes_with_owner { vec![UID.to_owned()] } else { Vec::new() };
+                self.endpoint = Observed::Known(Some(Found { owners, version: None, content: content.clone() }));
             }
-            Action::WriteRecords { changes, .. } => changes.iter().for_each(|change| self.write(change)),
+            Action::RemoveEndpoint { .. } => self.endpoint = Observed::Known(None),
+            Action::WriteRecords { zone, changes, .. } | Action::RemoveRecords { zone, changes, .. } => {
+                for change in changes {
+                    self.write(zone.as_str(), change);
+                }
+            }
         }
     }
 
@@ -286,7 +456,7 @@ impl World {
         change(self.identity.as_mut().expect("only an identity that exists is changed"));
     }
 
-    fn write(&mut self, change: &Change) {
+    fn write(&mut self, zone: &str, change: &Change) {
         let new = match change {
             Change::Create(new) => {
                 self.next_id += 1;
@@ -295,13 +465,14 @@ impl World {
             Change::Update { id, record } => Some((id.clone(), record)),
             Change::Delete { .. } => None,
         };
+        let records = if zone == OTHER_ZONE_ID { &mut self.other } else { &mut self.records };
         if let Change::Update { id, .. } | Change::Delete { id } = change {
-            let before = self.records.len();
-            self.records.retain(|r| r.id != *id);
-            assert_eq!(self.records.len() + 1, before, "a change of a record that is not there: {id}");
+            let before = records.len();
+            records.retain(|r| r.id != *id);
+            assert_eq!(records.len() + 1, before, "a change of a record that is not there: {id}");
         }
         if let Some((id, new)) = new {
-            self.records.push(record(&id, new.name.as_str(), new.data.clone(), Some(new.comment.clone())));
+            records.push(record(&id, new.name.as_str(), new.data.clone(), Some(new.comment.clone())));
         }
     }
 
@@ -351,6 +522,24 @@ impl World {
         );
         lines.join("\n")
     }
+}
+
+fn id_of(zone: &Observed<ZoneView>) -> Option<&str> {
+    zone.known().map(|view| view.zone.id.as_str())
+}
+
+/// What ExternalDNS makes of an entry.
+fn of_endpoint(endpoint: &Endpoint) -> ZoneRecord {
+    let target = endpoint.targets.first().unwrap();
+    let data = match endpoint.record_type.as_str() {
+        "CNAME" => cname(target),
+        "MX" => {
+            let (priority, host) = target.split_once(' ').unwrap();
+            mx(priority.parse().unwrap(), host)
+        }
+        _ => txt(target),
+    };
+    record("external", &endpoint.dns_name, data, None)
 }
 
 /// The records of a zone by id, for comparing what must not change.

@@ -234,6 +234,24 @@ impl Client {
         self.list(token, list, identify).await
     }
 
+    /// Every record of the zone whose comment has `mark` in it, whatever its name: all pages, or an error.
+    pub async fn marked(&self, token: &ApiToken, zone: &ZoneId, mark: &str) -> Result<Vec<ZoneRecord>, Error> {
+        let list = List {
+            operation: Operation::ListRecords,
+            path: &format!("zones/{zone}/dns_records"),
+            per_page: RECORDS_PER_PAGE,
+            filter: &[("comment.contains", mark)],
+            max_pages: u64::MAX,
+        };
+        let identify = |wire: WireRecord| {
+            let record = ZoneRecord::try_from(wire)?;
+            let id = record.id.clone();
+            let is_marked = record.comment.as_deref().is_some_and(|comment| comment.contains(mark));
+            Ok((id, is_marked.then_some(record)))
+        };
+        Ok(self.list(token, list, identify).await?.unwrap_or_default())
+    }
+
     /// Carries out at most [`MAX_BATCH`] changes in one transaction: all of them, or none and the first error. Answers
     /// the updated records, then the created ones, as far as Cloudflare lists them. No changes, no request.
     ///

@@ -1,0 +1,189 @@
+//! What to do about records of ours at places that the spec has left: another provider, zone or Secret. They go once the
+//! new ones are in DNS and nobody asks the old place any more, so that mail never stops on the way.
+//!
+//! Status only says where to look. What is taken away carries our mark, and is never where records are wanted now.
+
+use super::{Action, Plan, Step, Subject, records, teardown};
+use crate::api::condition::ConditionType::RecordsSynced;
+use crate::api::reason::Reason;
+use crate::api::v1alpha1::{DnsProvider, DnsProviderName, PreviousPlace};
+use crate::dns::cloudflare::{Zone, ZoneRecord, ZoneStatus};
+use crate::dns::judge;
+use crate::dns::record::{DnsName, WantedRecord};
+use crate::observe::observation::{Left, Observation, Observed, ServedBy, ZoneView};
+use crate::ses::identity::{DKIM_TOKENS, Identity};
+use crate::text::printable;
+
+/// The reason of a place at which records cannot be removed, and of the event that tells so.
+pub const LEFT_BEHIND: &str = "RecordsLeftBehind";
+
+/// What becomes of a place.
+enum Fate {
+    /// Nothing of ours is there: it can be forgotten.
+    Empty,
+    /// Nothing new is known of it.
+    AsBefore,
+    /// Its records are still needed.
+    Needed(String),
+    /// Its records cannot be removed.
+    LeftBehind(String),
+    /// Its records go.
+    Remove(Action),
+}
+
+/// Plans the removal of what is not wanted any more, for an identity of ours whose records are planned already.
+pub fn plan_leftovers(subject: &Subject<'_>, identity: &Identity, seen: &Observation, plan: &mut Plan) {
+    // Where a person takes over, the records stay; the places are remembered for the end.
+    if seen.left.is_empty() || matches!(subject.spec.dns_provider(), DnsProvider::Manual) {
+        return;
+    }
+    let published = is_published(subject, identity, seen, plan);
+    let mut places = Vec::new();
+    for left in &seen.left {
+        let fate = if is_wanted(&left.place, subject, seen) {
+            Fate::Empty
+        } else if !published {
+            Fate::Needed("Its records go once the new ones are published and in DNS".to_owned())
+        } else if left.place.provider == DnsProviderName::ExternalDns {
+            of_endpoint(subject, seen, plan)
+        } else {
+            of_zone(left, subject, seen, plan)
+        };
+        match fate {
+            Fate::Empty => {}
+            Fate::AsBefore => places.push(left.place.clone()),
+            Fate::Needed(message) => places.push(noted(&left.place, Reason::WaitingForDNS.as_str(), &message)),
+            Fate::LeftBehind(message) => places.push(noted(&left.place, LEFT_BEHIND, &message)),
+            Fate::Remove(action) => {
+                plan.actions.push(action);
+                places.push(PreviousPlace { reason: None, message: None, ..left.place.clone() });
+            }
+        }
+    }
+    plan.left = Some(places);
+}
+
+/// `place` with what is to be said of it. What was said to be left behind is said once.
+fn noted(place: &PreviousPlace, reason: &str, message: &str) -> PreviousPlace {
+    PreviousPlace { reason: Some(reason.to_owned()), message: Some(printable(message, 1000)), ..place.clone() }
+}
+
+/// True if the records are wanted at this very place (again).
+fn is_wanted(place: &PreviousPlace, subject: &Subject<'_>, seen: &Observation) -> bool {
+    match (subject.spec.dns_provider(), place.provider) {
+        (DnsProvider::ExternalDns(_), DnsProviderName::ExternalDns) => true,
+        (DnsProvider::Cloudflare(_), DnsProviderName::Cloudflare) => {
+            seen.zone.known().is_some_and(|view| Some(view.zone.id.as_str()) == place.zone_id.as_deref())
+        }
+        _ => false,
+    }
+}
+
+/// True if everything is written at the new place, and DNS answers it.
+fn is_published(subject: &Subject<'_>, identity: &Identity, seen: &Observation, plan: &Plan) -> bool {
+    let is_there = match subject.spec.dns_provider() {
+        DnsProvider::Cloudflare(_) => seen.zone.known().is_some(),
+        DnsProvider::ExternalDns(_) => matches!(seen.endpoint, Observed::Known(Some(_))),
+        DnsProvider::Manual => false,
+    };
+    is_there
+        && identity.dkim.tokens.len() == DKIM_TOKENS
+        && !identity.brings_own_dkim()
+        && plan.actions.iter().all(|a| a.step() != Step::Records)
+        && plan.blockers.iter().all(|b| b.condition != RecordsSynced)
+        && judge::all_found(&plan.wanted, &seen.lookups)
+}
+
+fn of_zone(left: &Left, subject: &Subject<'_>, seen: &Observation, plan: &Plan) -> Fate {
+    let view = match &left.zone {
+        Observed::Known(view) => view,
+        Observed::Unavailable(fault) if teardown::is_hopeless(fault.reason) => {
+            return Fate::LeftBehind(format!(
+                "{} may be left behind. {}",
+                list(&left.place, &plan.wanted),
+                fault.message
+            ));
+        }
+        Observed::Unavailable(_) | Observed::NotConfigured => return Fate::AsBefore,
+    };
+    let ours: Vec<&ZoneRecord> = view.records.iter().filter(|r| records::is_ours(r, subject.mark)).collect();
+    if ours.is_empty() {
+        return Fate::Empty;
+    }
+    let now = seen.zone.known().map(|view| &view.zone);
+    let domain = DnsName::new(&subject.spec.domain);
+    let is_asked = |name: &DnsName| seen.served.get(name).is_none_or(|by| may_be_asked(&view.zone, by, now));
+    // A record that somebody has moved out of the domain serves nobody.
+    if ours.iter().any(|r| r.name.is_within(&domain) && is_asked(&r.name)) {
+        return Fate::Needed(format!(
+            "The world still asks the zone {}; its records go once the name servers of the domain are those of the new place",
+            view.zone.name
+        ));
+    }
+    Fate::Remove(remove(left.key, view, subject))
+}
+
+fn remove(left: u64, view: &ZoneView, subject: &Subject<'_>) -> Action {
+    Action::RemoveRecords {
+        left,
+        zone: view.zone.id.clone(),
+        zone_name: view.zone.name.clone(),
+        changes: records::deletions(&view.records, subject.mark),
+    }
+}
+
+/// Deleting the `DNSEndpoint` has ExternalDNS remove its records, wherever those are: only when the world asks the zone
+/// that we write ourselves, and every record in it is our own, can that do no harm.
+fn of_endpoint(subject: &Subject<'_>, seen: &Observation, plan: &Plan) -> Fate {
+    let found = match &seen.endpoint {
+        Observed::Known(Some(found)) if found.is_ours(subject.uid, subject.mark) => found,
+        Observed::Known(_) => return Fate::Empty,
+        Observed::NotConfigured | Observed::Unavailable(_) => return Fate::AsBefore,
+    };
+    let Some(view) = seen.zone.known() else { return Fate::AsBefore };
+    let required = || plan.wanted.iter().filter(|w| w.required);
+    if !required().all(|w| seen.served.get(&w.name).is_some_and(|by| is_asked(&view.zone, by))) {
+        return Fate::Needed(format!(
+            "The DNSEndpoint goes once the world asks the Cloudflare zone {}, which has the records now",
+            view.zone.name
+        ));
+    }
+    let is_our_own = |w: &WantedRecord| {
+        let kind = w.data.record_type().as_str();
+        view.records.iter().any(|r| r.name == w.name && r.record_type == kind && records::is_ours(r, subject.mark))
+    };
+    if !required().all(is_our_own) {
+        return Fate::LeftBehind(format!(
+            "The DNSEndpoint of this name is left, with {}: the zone {} has such records that the operator did not write, which \
+             may be those of ExternalDNS and would go with it. Delete it when they are not",
+            names(&plan.wanted),
+            view.zone.name
+        ));
+    }
+    match &seen.standing.endpoint {
+        Some(_) => Fate::AsBefore,
+        None => Fate::Remove(Action::RemoveEndpoint { version: found.version.clone() }),
+    }
+}
+
+/// True if these name servers are those of `zone`.
+fn is_asked(zone: &Zone, by: &ServedBy) -> bool {
+    by.apex == zone.name && zone.name_servers.iter().any(|server| by.servers.contains(server))
+}
+
+/// False only if it is proven that the world does not ask `zone`. Name servers may go by names that no zone tells, so of
+/// two zones of one name the old is out only if the new is known to be asked, or Cloudflare says that the old is not.
+fn may_be_asked(zone: &Zone, by: &ServedBy, now: Option<&Zone>) -> bool {
+    let is_out = now.is_some_and(|now| is_asked(now, by)) || zone.status != ZoneStatus::Active;
+    by.apex == zone.name && (is_asked(zone, by) || !is_out)
+}
+
+/// The records that may be at `place`, in words.
+pub(super) fn list(place: &PreviousPlace, wanted: &[WantedRecord]) -> String {
+    let zone = place.zone_name.as_deref().unwrap_or("the former zone");
+    format!("Records in {zone} at Cloudflare ({})", names(wanted))
+}
+
+fn names(wanted: &[WantedRecord]) -> String {
+    wanted.iter().map(|w| format!("{} {}", w.data.record_type(), w.name)).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,324 @@
+//! What becomes of the records when the user changes their mind about where they are.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![allow(clippy::format_push_string, reason = "a story grows line by line")]
+
+mod support;
+
+use insta::assert_snapshot;
+use sending_domain_operator::api::v1alpha1::{DeletionPolicy, DmarcSpec, SendingDomainSpec};
+use sending_domain_operator::observe::observation::Observed;
+use sending_domain_operator::status::events;
+use support::{Asked, OTHER_SECRET, World, cloudflare, external_dns, manual, other_account, record};
+
+/// A verified domain with its records at the place that the world asks.
+fn verified(spec: SendingDomainSpec, asked: Asked) -> World {
+    let mut world = World { asked, endpoint: Observed::Known(None), ..World::new(spec) };
+    world.run_to_the_end();
+    assert!(world.condition("Ready").starts_with("True"), "{}", world.summary());
+    world
+}
+
+/// What the passes write until nothing is left to do, and the places that status remembers then.
+fn story(world: &mut World) -> String {
+    let plans = [world.settle(), world.settle(), world.settle()].concat();
+    let mut lines: Vec<String> = plans.iter().filter(|p| !p.actions.is_empty()).map(ToString::to_string).collect();
+    let previous = world.status.dns.iter().flat_map(|dns| dns.previous.iter());
+    lines.extend(previous.map(|place| {
+        let zone = place.zone_name.as_deref().unwrap_or("-");
+        let (reason, message) = (place.reason.as_deref(), place.message.as_deref());
+        format!("remembered: {:?} {zone}: {}: {}\n", place.provider, reason.unwrap_or("-"), message.unwrap_or("-"))
+    }));
+    lines.concat()
+}
+
+#[test]
+fn another_zone_is_written_first_and_the_old_one_cleaned_when_nobody_asks_it_any_more() {
+    let mut world = verified(cloudflare(), Asked::Zone);
+    world.spec = other_account();
+    let written = story(&mut world);
+    world.asked = Asked::Other;
+    assert_snapshot!(format!("{written}--- the world asks the new zone ---\n{}", story(&mut world)), @"
+    write 5 records to the zone example.com
+      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
+      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
+      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
+      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
+      + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
+    remembered: Cloudflare example.com: WaitingForDNS: The world still asks the zone example.com; its records go once the name servers of the domain are those of the new place
+    --- the world asks the new zone ---
+    remove 5 records from the zone example.com, which the spec has left
+    ");
+}
+
+#[test]
+fn a_zone_that_is_wanted_again_is_kept() {
+    let mut world = verified(cloudflare(), Asked::Zone);
+    world.spec = other_account();
+    story(&mut world);
+    world.spec = cloudflare();
+    assert_snapshot!(story(&mut world), @"remove 5 records from the zone example.com, which the spec has left");
+}
+
+#[test]
+fn another_secret_for_the_same_zone_changes_nothing() {
+    let mut world = verified(cloudflare(), Asked::Zone);
+    let place = world.spec.dns.as_mut().unwrap().cloudflare.as_mut().unwrap();
+    "rotated".clone_into(&mut place.api_token_secret_ref.name);
+    assert_snapshot!(story(&mut world), @"");
+    assert_eq!(world.status.dns.unwrap().secret_name.as_deref(), Some("rotated"));
+}
+
+#[test]
+fn without_the_old_secret_the_records_are_left_behind_and_told_once() {
+    let mut world = verified(cloudflare(), Asked::Zone);
+    world.spec = other_account();
+    world.settle();
+    world.asked = Asked::Other;
+    world.lost_secrets = vec!["cloudflare".to_owned()];
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let old = world.status.clone();
+        world.pass();
+        let notes = events::between(&old, &world.status, &sending_domain_operator::execute::Outcome::default());
+        told.extend(notes.into_iter().map(|note| format!("{}: {}", note.reason, note.message)));
+    }
+    assert_snapshot!(told.join("\n"), @"RecordsLeftBehind: Records in example.com at Cloudflare (CNAME aaa._domainkey.mail.example.com, CNAME bbb._domainkey.mail.example.com, CNAME ccc._domainkey.mail.example.com, TXT bounce.mail.example.com, MX bounce.mail.example.com) may be left behind. There is no Secret cloudflare");
+    world.lost_secrets.clear();
+    assert_snapshot!(story(&mut world), @"remove 5 records from the zone example.com, which the spec has left");
+}
+
+#[test]
+fn from_cloudflare_to_external_dns_and_back() {
+    let mut world = verified(cloudflare(), Asked::Zone);
+    world.spec = external_dns();
+    let mut told = story(&mut world);
+    world.asked = Asked::Elsewhere;
+    told += &format!("--- the world asks the zone of ExternalDNS ---\n{}", story(&mut world));
+    world.spec = cloudflare();
+    told += &format!("--- Cloudflare is wanted again ---\n{}", story(&mut world));
+    world.asked = Asked::Zone;
+    told += &format!("--- and asked ---\n{}", story(&mut world));
+    assert_snapshot!(told, @"
+    hand 5 records to ExternalDNS
+    remembered: Cloudflare example.com: WaitingForDNS: The world still asks the zone example.com; its records go once the name servers of the domain are those of the new place
+    --- the world asks the zone of ExternalDNS ---
+    remove 5 records from the zone example.com, which the spec has left
+    --- Cloudflare is wanted again ---
+    write 5 records to the zone example.com
+      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
+      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
+      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
+      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
+      + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
+    remembered: ExternalDns -: WaitingForDNS: The DNSEndpoint goes once the world asks the Cloudflare zone example.com, which has the records now
+    --- and asked ---
+    delete the DNSEndpoint
+    ");
+}
+
+#[test]
+fn the_records_that_external_dns_wrote_to_the_same_zone_are_not_pulled_from_under_us() {
+    let mut world = verified(external_dns(), Asked::Elsewhere);
+    world.spec = cloudflare();
+    // ExternalDNS has written them to the zone that we shall write now.
+    let found = world.endpoint.known().unwrap().clone().unwrap();
+    let mut theirs: Vec<_> = World { asked: Asked::Elsewhere, ..world.clone() }.answered();
+    theirs.iter_mut().enumerate().for_each(|(i, r)| r.id = format!("theirs-{i}"));
+    world.records = theirs;
+    world.asked = Asked::Zone;
+    assert_snapshot!(story(&mut world), @"remembered: ExternalDns -: RecordsLeftBehind: The DNSEndpoint of this name is left, with CNAME aaa._domainkey.mail.example.com, CNAME bbb._domainkey.mail.example.com, CNAME ccc._domainkey.mail.example.com, TXT bounce.mail.example.com, MX bounce.mail.example.com: the zone example.com has such records that the operator did not write, which may be those of ExternalDNS and would go with it. Delete it when they are not");
+    assert_eq!(world.endpoint, Observed::Known(Some(found)));
+}
+
+#[test]
+fn to_manual_everything_stays_and_is_found_again_by_what_comes_next() {
+    let mut world = verified(cloudflare(), Asked::Zone);
+    world.spec = manual();
+    let mut told = story(&mut world);
+    world.spec = other_account();
+    world.asked = Asked::Other;
+    told += &format!("--- then to another zone ---\n{}", story(&mut world));
+    assert_snapshot!(told, @"
+    --- then to another zone ---
+    write 5 records to the zone example.com
+      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
+      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
+      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
+      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
+      + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
+    remove 5 records from the zone example.com, which the spec has left
+    ");
+    let mut world = verified(external_dns(), Asked::Elsewhere);
+    world.spec = manual();
+    assert_snapshot!(story(&mut world), @"remembered: ExternalDns -: -: -");
+}
+
+#[test]
+fn two_changes_in_a_row_are_cleaned_at_both_places() {
+    let mut world = verified(external_dns(), Asked::Elsewhere);
+    world.spec = cloudflare();
+    story(&mut world);
+    world.spec = other_account();
+    let waiting = story(&mut world);
+    world.asked = Asked::Other;
+    assert_snapshot!(format!("{waiting}--- the world asks the last one ---\n{}", story(&mut world)), @"
+    write 5 records to the zone example.com
+      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
+      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
+      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
+      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
+      + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
+    remove 5 records from the zone example.com, which the spec has left
+    remembered: ExternalDns -: WaitingForDNS: The DNSEndpoint goes once the world asks the Cloudflare zone example.com, which has the records now
+    --- the world asks the last one ---
+    delete the DNSEndpoint
+    ");
+}
+
+#[test]
+fn a_conflict_at_the_new_place_keeps_the_old_one() {
+    let mut world = verified(cloudflare(), Asked::Zone);
+    world.other.push(record("theirs", "bounce.mail.example.com", support::mx(5, "mx.example.net"), None));
+    world.spec = other_account();
+    let told = story(&mut world);
+    assert!(told.contains("remembered: Cloudflare example.com: WaitingForDNS"), "{told}");
+    assert_eq!(world.records.len(), 5);
+}
+
+#[test]
+fn a_suspended_change_goes_on_when_it_is_resumed() {
+    let mut world = verified(cloudflare(), Asked::Zone);
+    world.spec = other_account();
+    world.interrupted_pass(0);
+    world.spec.suspend = true;
+    let mut told = story(&mut world);
+    world.asked = Asked::Other;
+    world.spec.suspend = false;
+    told += &format!("--- resumed ---\n{}", story(&mut world));
+    assert_snapshot!(told, @"
+    remembered: Cloudflare example.com: -: -
+    --- resumed ---
+    write 5 records to the zone example.com
+      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
+      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
+      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
+      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
+      + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
+    remove 5 records from the zone example.com, which the spec has left
+    ");
+}
+
+#[test]
+fn external_dns_is_told_of_new_records_before_it_is_told_to_forget_the_old() {
+    let mut world = verified(external_dns(), Asked::Elsewhere);
+    world.recreate_at = Some("2026-11-23".to_owned());
+    let mut told = story(&mut world);
+    let during = world.endpoint.known().unwrap().clone().unwrap().content.endpoints.len();
+    world.run_to_the_end();
+    let after = world.endpoint.known().unwrap().clone().unwrap().content.endpoints.len();
+    told += &format!("{during} records, then {after}\n");
+    world.spec.mail_from.subdomain = "returns".to_owned();
+    world.pass();
+    told += &format!("{}\n", world.endpoint.known().unwrap().clone().unwrap().content.endpoints.len());
+    assert!(world.serves_what_ses_uses());
+    world.run_to_the_end();
+    told += &format!("{}\n", world.endpoint.known().unwrap().clone().unwrap().content.endpoints.len());
+    assert_snapshot!(told, @"
+    delete the SES identity
+    create the SES identity
+    set the MAIL FROM domain to bounce.mail.example.com
+    hand 8 records to ExternalDNS
+    8 records, then 5
+    7
+    5
+    ");
+}
+
+#[test]
+fn what_is_written_into_the_endpoint_by_hand_is_repaired() {
+    let mut world = verified(external_dns(), Asked::Elsewhere);
+    let Observed::Known(Some(found)) = &mut world.endpoint else { panic!() };
+    found.content.endpoints[0].targets = vec!["elsewhere.example.net".to_owned()];
+    let mut added = found.content.endpoints[4].clone();
+    added.dns_name = "www.mail.example.com".to_owned();
+    added.targets = vec!["10 mx.example.net".to_owned()];
+    found.content.endpoints.push(added);
+    world.settle();
+    assert_eq!(world.endpoint.known().unwrap().clone().unwrap().content.endpoints.len(), 5);
+    assert!(world.serves_what_ses_uses());
+}
+
+#[test]
+fn a_retained_endpoint_has_no_owner_and_is_taken_up_by_its_mark() {
+    let mut world = verified(external_dns(), Asked::Elsewhere);
+    world.spec.deletion_policy = DeletionPolicy::Retain;
+    let kept = story(&mut world);
+    let found = world.endpoint.known().unwrap().clone().unwrap();
+    assert_eq!(found.owners, [""; 0]);
+    world.status = sending_domain_operator::api::v1alpha1::SendingDomainStatus::default();
+    let again = story(&mut world);
+    world.spec.deletion_policy = DeletionPolicy::Delete;
+    assert_snapshot!(format!("{kept}--- applied again ---\n{again}--- to be deleted ---\n{}", story(&mut world)), @"
+    hand 5 records to ExternalDNS
+    --- applied again ---
+    --- to be deleted ---
+    hand 5 records to ExternalDNS
+    ");
+}
+
+#[test]
+fn dmarc_comes_and_goes_wherever_the_records_are() {
+    for (spec, asked) in
+        [(cloudflare(), Asked::Zone), (other_account(), Asked::Other), (external_dns(), Asked::Elsewhere)]
+    {
+        let mut world = verified(spec, asked);
+        for wanted in [true, false, true] {
+            world.spec.dmarc = wanted.then(DmarcSpec::default);
+            world.settle();
+            assert_eq!(world.answered().len(), 5 + usize::from(wanted));
+            assert!(world.condition("Ready").starts_with("True"));
+        }
+    }
+}
+
+#[test]
+fn the_end_looks_at_every_place_and_does_not_wait_again_for_what_was_told() {
+    use k8s_openapi::jiff::SignedDuration;
+    use sending_domain_operator::plan::teardown::{Patience, Release};
+    let mut world = verified(cloudflare(), Asked::Zone);
+    world.spec = other_account();
+    world.settle();
+    let patience = Patience { hopeless_since: None, grace: SignedDuration::from_mins(10), forced: false };
+    let end = |world: &World| {
+        let end = world.plan_end(&world.observe_end(), patience);
+        let mut lines: Vec<String> = end.actions.iter().map(ToString::to_string).collect();
+        lines.push(match end.release {
+            Release::Clean => "clean".to_owned(),
+            Release::Incomplete(left) => format!("leaving {}", left.join("; ")),
+            Release::Blocked { blockers, .. } => format!("blocked by {}", blockers[0].reason),
+        });
+        lines.join("\n")
+    };
+    let mut told = end(&world);
+    world.lost_secrets = vec!["cloudflare".to_owned()];
+    told += &format!("\n--- without the old Secret ---\n{}", end(&world));
+    world.asked = Asked::Other;
+    world.settle();
+    told += &format!("\n--- and told before ---\n{}", end(&world));
+    assert_snapshot!(told, @"
+    delete the SES identity
+    remove 5 records from the zone example.com
+    remove 5 records from the zone example.com, which the spec has left
+    clean
+    --- without the old Secret ---
+    delete the SES identity
+    remove 5 records from the zone example.com
+    blocked by SecretNotFound
+    --- and told before ---
+    delete the SES identity
+    remove 5 records from the zone example.com
+    leaving records of mail.example.com in example.com at Cloudflare: CNAME aaa._domainkey.mail.example.com, CNAME bbb._domainkey.mail.example.com, CNAME ccc._domainkey.mail.example.com, TXT bounce.mail.example.com, MX bounce.mail.example.com
+    ");
+    assert_eq!(OTHER_SECRET, "other-account");
+}
