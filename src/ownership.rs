@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_very_object_owns_an_identity() {
+    fn c1_only_the_very_object_owns_an_identity() {
         let mark = Mark::new(OWNER, "mail", "example");
         let tags = mark.tags(IdentityOrigin::Created, None);
         assert_eq!(mark.ownership(&tags), Ownership::Ours(IdentityOrigin::Created));

@@ -152,7 +152,7 @@ fn a_new_object_is_never_taken_for_current() {
 }
 
 #[test]
-fn a_reference_cannot_name_another_namespace() {
+fn b4_a_reference_cannot_name_another_namespace() {
     assert_none(|path, _| path.starts_with(".spec") && path.contains("amespace"));
 }
 

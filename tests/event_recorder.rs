@@ -75,7 +75,7 @@ async fn kubectl_shows_it() {
 }
 
 #[tokio::test]
-async fn long_names_notes_and_words_are_taken() {
+async fn a8_long_names_notes_and_words_are_taken() {
     let (recorder, metrics) = set_up("long").await;
     // Cut after 200 characters each of these ends in what a name may not end in.
     let names = [
@@ -101,7 +101,7 @@ async fn long_names_notes_and_words_are_taken() {
 }
 
 #[tokio::test]
-async fn the_same_is_said_once_and_news_at_once() {
+async fn g18_the_same_is_said_once_and_news_at_once() {
     let (recorder, _) = set_up("repeated").await;
     for _ in 0..5 {
         recorder.clone().publish(about("repeated", "mail"), false, "WaitingForDNS", "Verify", "Found 3 of 5.");
@@ -118,7 +118,7 @@ async fn the_same_is_said_once_and_news_at_once() {
 }
 
 #[tokio::test]
-async fn an_event_that_somebody_deleted_stops_nothing() {
+async fn g17_an_event_that_somebody_deleted_stops_nothing() {
     let (recorder, metrics) = set_up("deleted").await;
     recorder.publish(about("deleted", "mail"), false, "Verified", "Verify", "first");
     assert!(recorder.flush(LIMIT).await);
@@ -141,7 +141,7 @@ async fn an_object_without_a_namespace_has_its_events_in_default() {
 }
 
 #[tokio::test]
-async fn a_refused_event_is_counted_and_not_tried_again() {
+async fn g17_a_refused_event_is_counted_and_not_tried_again() {
     let (recorder, metrics) = set_up("refusing").await;
     recorder.publish(about("no-such-namespace", "mail"), false, "Verified", "Verify", "nobody hears it");
     recorder.publish(about("refusing", "mail"), false, "Verified", "Verify", "heard");
@@ -151,7 +151,7 @@ async fn a_refused_event_is_counted_and_not_tried_again() {
 }
 
 #[tokio::test]
-async fn an_api_server_that_does_not_answer_costs_events_and_no_time() {
+async fn g17_an_api_server_that_does_not_answer_costs_events_and_no_time() {
     // Accepts connections, by its backlog, and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());

@@ -175,7 +175,7 @@ async fn a_released_lease_names_nobody() {
 }
 
 #[tokio::test]
-async fn a_leader_that_is_cut_off_gives_up_before_another_leads() {
+async fn g3_a_leader_that_is_cut_off_gives_up_before_another_leads() {
     let mut config = config().await;
     let proxy = BlackHole::before(&config.cluster_url.to_string()).await;
     config.cluster_url = proxy.url.parse().unwrap();

@@ -86,7 +86,7 @@ fn an_unknown_look_up_changes_nothing() {
 }
 
 #[test]
-fn another_token_or_zone_has_cloudflare_read_at_once() {
+fn b6_another_token_or_zone_has_cloudflare_read_at_once() {
     let mut memory = Memory::default();
     memory.zone_read(view(), PLACE, at(0));
     assert!(!memory.zone_is_due(PLACE, at(1), PACE));

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transition_time_moves_only_with_the_status() {
+    fn g16_a_transition_time_moves_only_with_the_status() {
         let [t0, t1, t2]: [Timestamp; 3] = [0, 60, 120].map(|s| Timestamp::from_second(s).unwrap());
         let first = merge(&[], &[(ConditionType::Ready, verdict(ConditionStatus::False))], 1, t0);
         let same = merge(&first, &[(ConditionType::Ready, verdict(ConditionStatus::False))], 2, t1);

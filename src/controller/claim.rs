@@ -7,7 +7,7 @@ use kube::{Api, ResourceExt};
 use super::context::Context;
 use super::error::Error;
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::SendingDomain;
+use crate::api::v1alpha1::{SendingDomain, SendingDomainSpec};
 use crate::observe::observation::Claim;
 use crate::plan::claims;
 use crate::ses::client::Account;
@@ -39,17 +39,17 @@ fn rivals(object: &SendingDomain, account: &Account, context: &Context) -> Claim
     for store in &context.stores {
         for other in store.state() {
             let Ok(other) = &other.0 else { continue };
-            if other.uid() == object.uid() || other.spec.domain != object.spec.domain || !is_older(other, object) {
+            if other.uid() == object.uid() || !meet(&other.spec, &object.spec) || !is_older(other, object) {
                 continue;
             }
             let theirs = super::pass::account(other, context);
-            if theirs.is_same_place(account) {
+            if other.spec.domain == object.spec.domain && theirs.is_same_place(account) {
                 if other.namespace() == object.namespace() {
                     rivals.domain_holder_here.get_or_insert_with(|| other.name_any());
                 } else {
                     rivals.domain_held_elsewhere = true;
                 }
-            } else if other.spec.mail_from_domain() == object.spec.mail_from_domain() {
+            } else if is_mail_from_shared(&other.spec, &object.spec) {
                 rivals.mail_from_taken = true;
             }
         }
@@ -57,7 +57,49 @@ fn rivals(object: &SendingDomain, account: &Account, context: &Context) -> Claim
     rivals
 }
 
+/// True if the two want something at the same names. A parent and a child domain do not: the DKIM names carry tokens of
+/// their own, and `_dmarc` is below each domain.
+fn meet(one: &SendingDomainSpec, other: &SendingDomainSpec) -> bool {
+    one.domain == other.domain || is_mail_from_shared(one, other)
+}
+
+/// True if both have the same MAIL FROM domain, where SES wants exactly one MX, or one sends from the MAIL FROM domain of
+/// the other, which SES advises against: its MX is that of SES's feedback, so that nothing sent from it can be answered.
+/// Source: <https://docs.aws.amazon.com/ses/latest/dg/mail-from.html>.
+fn is_mail_from_shared(one: &SendingDomainSpec, other: &SendingDomainSpec) -> bool {
+    let (mine, theirs) = (one.mail_from_domain(), other.mail_from_domain());
+    mine == theirs || mine == other.domain || theirs == one.domain
+}
+
 fn is_older(other: &SendingDomain, object: &SendingDomain) -> bool {
     let age = |o: &SendingDomain| (o.creation_timestamp().map(|t| t.0), o.uid());
     age(other) < age(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(domain: &str, subdomain: &str) -> SendingDomainSpec {
+        let spec = serde_json::json!({ "domain": domain, "mailFrom": { "subdomain": subdomain } });
+        serde_json::from_value(spec).unwrap()
+    }
+
+    #[test]
+    fn a6_only_names_that_carry_records_of_both_meet() {
+        let mail = spec("mail.example.com", "bounce");
+        for other in [
+            spec("mail.example.com", "bounce"),
+            spec("mail.example.com", "return"),
+            spec("bounce.mail.example.com", "bounce"),
+        ] {
+            assert!(meet(&mail, &other) && meet(&other, &mail), "{}", other.domain);
+        }
+        for other in
+            [spec("example.com", "bounce"), spec("a.mail.example.com", "bounce"), spec("example.com", "return")]
+        {
+            assert!(!meet(&mail, &other) && !meet(&other, &mail), "{}", other.domain);
+        }
+        assert!(meet(&mail, &spec("example.com", "mail")), "mail.example.com would be its MAIL FROM domain");
+    }
 }

@@ -1,16 +1,23 @@
 //! The finalizer. Patches test the uid and the version of the object: a slow pass over a deleted object must not touch one
 //! that was created under the same name since, which kube's own helper does not guard against.
 
+use std::fmt::Debug;
+
 use kube::api::{Patch, PatchParams};
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::error::Error;
-use crate::api::v1alpha1::SendingDomain;
 use crate::api::{FIELD_MANAGER, FINALIZER};
 
+/// An object as it is read and patched: one that this version can read in full, or of which it reads the metadata only.
+pub trait Stored: Resource + Clone + Debug + DeserializeOwned {}
+
+impl<K: Resource + Clone + Debug + DeserializeOwned> Stored for K {}
+
 /// True if the object has our finalizer.
-pub fn is_set(object: &SendingDomain) -> bool {
+pub fn is_set(object: &impl Resource) -> bool {
     object.finalizers().iter().any(|f| f == FINALIZER)
 }
 
@@ -18,7 +25,7 @@ pub fn is_set(object: &SendingDomain) -> bool {
 ///
 /// # Errors
 /// [`Error::Conflict`] if the object has changed meanwhile.
-pub async fn add(api: &Api<SendingDomain>, object: &SendingDomain) -> Result<SendingDomain, Error> {
+pub async fn add<K: Stored>(api: &Api<K>, object: &K) -> Result<K, Error> {
     let change = if object.finalizers().is_empty() {
         json!({ "op": "add", "path": "/metadata/finalizers", "value": [FINALIZER] })
     } else {
@@ -31,7 +38,7 @@ pub async fn add(api: &Api<SendingDomain>, object: &SendingDomain) -> Result<Sen
 ///
 /// # Errors
 /// [`Error::Conflict`] if the object has changed meanwhile.
-pub async fn remove(api: &Api<SendingDomain>, object: &SendingDomain) -> Result<(), Error> {
+pub async fn remove<K: Stored>(api: &Api<K>, object: &K) -> Result<(), Error> {
     let Some(index) = object.finalizers().iter().position(|f| f == FINALIZER) else {
         return Ok(());
     };
@@ -39,14 +46,14 @@ pub async fn remove(api: &Api<SendingDomain>, object: &SendingDomain) -> Result<
     Ok(())
 }
 
-async fn patch(api: &Api<SendingDomain>, object: &SendingDomain, change: Value) -> Result<SendingDomain, Error> {
+async fn patch<K: Stored>(api: &Api<K>, object: &K, change: Value) -> Result<K, Error> {
     let patch = guarded(object, &change)?;
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     api.patch(&object.name_any(), &params, &Patch::Json::<()>(patch)).await.map_err(Error::of_write)
 }
 
 /// `change`, if the object is still the very one that was looked at.
-pub(super) fn guarded(object: &SendingDomain, change: &Value) -> Result<json_patch::Patch, Error> {
+fn guarded(object: &impl Resource, change: &Value) -> Result<json_patch::Patch, Error> {
     let uid = object.uid().ok_or(Error::Incomplete("uid"))?;
     let version = object.resource_version().ok_or(Error::Incomplete("resourceVersion"))?;
     serde_json::from_value(json!([

@@ -6,6 +6,7 @@ pub mod error;
 pub mod finalizer;
 pub mod pass;
 pub mod teardown;
+pub mod unreadable;
 pub mod write;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -147,28 +148,27 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
     let span = info_span!("reconcile", %namespace, %name, generation = object.meta().generation);
     let began = Instant::now();
     let result = match &object.0 {
-        Err(error) => {
-            warn!(parent: &span, %error, "this version cannot read the object; upgrade the operator or correct the object");
-            Ok(pass::Done { next: context.settings.pace.terminal(), result: ReconcileResult::Terminal })
-        }
+        Err(invalid) => fenced(unreadable::pass(&object, invalid, &context).instrument(span), PASS_TIMEOUT).await,
         Ok(_) if !context.is_listed() => {
             Ok(pass::Done { next: Duration::from_secs(1), result: ReconcileResult::Waiting })
         }
-        Ok(domain) => {
-            let pass = AssertUnwindSafe(pass::pass(domain, &context)).catch_unwind();
-            match tokio::time::timeout(PASS_TIMEOUT, pass.instrument(span.clone())).await {
-                Ok(Ok(result)) => result,
-                Ok(Err(_)) => {
-                    context.metrics.panicked();
-                    Err(Error::Panicked)
-                }
-                Err(_) => Err(Error::TimedOut),
-            }
-        }
+        Ok(domain) => fenced(pass::pass(domain, &context).instrument(span), PASS_TIMEOUT).await,
     };
+    if let Err(Error::Panicked) = result {
+        context.metrics.panicked();
+    }
     let label = result.as_ref().map_or(ReconcileResult::Error, |done| done.result);
     context.metrics.reconcile(label, began.elapsed());
     result.map(|done| Action::requeue(done.next))
+}
+
+/// `pass`, which may panic or hang without harm to others.
+async fn fenced<T>(pass: impl Future<Output = Result<T, Error>>, limit: Duration) -> Result<T, Error> {
+    match tokio::time::timeout(limit, AssertUnwindSafe(pass).catch_unwind()).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(Error::Panicked),
+        Err(_) => Err(Error::TimedOut),
+    }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the form that the controller asks for")]
@@ -182,4 +182,24 @@ fn error_policy(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> A
         warn!(%namespace, %name, %error, ?wait, "the pass failed and is repeated");
     }
     Action::requeue(wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn g14_a_panic_or_a_hang_ends_one_pass_and_nothing_else() {
+        let panics = async {
+            let values: [u8; 0] = [];
+            let index = std::hint::black_box(7);
+            Ok(values[index])
+        };
+        assert!(matches!(fenced(panics, Duration::from_secs(5)).await, Err(Error::Panicked)));
+        let hangs = future::pending::<Result<u8, Error>>();
+        assert!(matches!(fenced(hangs, Duration::from_millis(10)).await, Err(Error::TimedOut)));
+        assert!(matches!(fenced(future::ready(Ok(1)), Duration::from_secs(5)).await, Ok(1)));
+        assert_eq!(Error::Panicked.label(), "panic");
+        assert!(Error::Panicked.retry(0) >= Duration::from_millis(500), "not in a hurry");
+    }
 }

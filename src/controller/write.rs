@@ -2,12 +2,11 @@
 
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::info;
 
 use super::context::{Context, Remembered};
 use super::error::Error;
-use super::finalizer::guarded;
 use crate::api::FIELD_MANAGER;
 use crate::api::v1alpha1::{SendingDomain, SendingDomainStatus};
 use crate::status::events::Note;
@@ -28,12 +27,33 @@ pub async fn status(
     if object.status.as_ref() == Some(status) {
         return Ok(());
     }
-    let patch = guarded(object, &json!({ "op": "add", "path": "/status", "value": status }))?;
+    let patch = patch(object, status)?;
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    let written =
-        api.patch_status(&object.name_any(), &params, &Patch::Json::<()>(patch)).await.map_err(Error::of_write)?;
+    let written = api.patch_status(&object.name_any(), &params, &Patch::Merge(patch)).await.map_err(Error::of_write)?;
     remembered.written = Some(written);
     Ok(())
+}
+
+/// The merge patch that makes the status of `object` into `status`. Fields that this version does not know, which a newer
+/// operator may have written, are not in it and stay. A version that has moved is a conflict, as it is for the finalizer;
+/// it is never that of another object of the same name.
+fn patch(object: &SendingDomain, status: &SendingDomainStatus) -> Result<Value, Error> {
+    let version = object.resource_version().ok_or(Error::Incomplete("resourceVersion"))?;
+    let as_json = |status: &SendingDomainStatus| {
+        serde_json::to_value(status).map_err(|_| Error::Incomplete("status that can be written"))
+    };
+    let old = object.status.as_ref().map(as_json).transpose()?.unwrap_or(Value::Null);
+    let change = difference(&old, &as_json(status)?);
+    Ok(json!({ "metadata": { "resourceVersion": version }, "status": change }))
+}
+
+/// The merge patch (RFC 7396) from `old` to `new`: what differs, and null for what is gone.
+fn difference(old: &Value, new: &Value) -> Value {
+    let (Value::Object(old), Value::Object(new)) = (old, new) else { return new.clone() };
+    let gone = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let differs = new.iter().filter(|(key, value)| old.get(*key) != Some(value));
+    let changed = differs.map(|(key, value)| (key.clone(), difference(old.get(key).unwrap_or(&Value::Null), value)));
+    Value::Object(gone.chain(changed).collect())
 }
 
 /// Reports `notes` as events of `object`, and in the log.
@@ -48,4 +68,26 @@ pub fn events(context: &Context, object: &SendingDomain, notes: &[Note]) {
 pub fn tell(context: &Context, object: &SendingDomain, status: Option<&SendingDomainStatus>) {
     let namespace = object.namespace().unwrap_or_default();
     context.metrics.object(&namespace, &object.name_any(), status.map(ObjectState::from));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g20_only_what_differs_is_written_and_what_is_unknown_stays() {
+        let old =
+            json!({ "phase": "Pending", "identity": { "region": "r", "error": "e" }, "records": [1, 2], "gone": 1 });
+        let new = json!({ "phase": "Pending", "identity": { "region": "r", "dkimStatus": "d" }, "records": [2] });
+        let change = difference(&old, &new);
+        assert_eq!(change, json!({ "identity": { "error": null, "dkimStatus": "d" }, "records": [2], "gone": null }));
+        let mut stored = old;
+        stored["forecast"] = json!("of a newer version");
+        stored["identity"]["rating"] = json!(5);
+        json_patch::merge(&mut stored, &change);
+        let mut wanted = new;
+        wanted["forecast"] = json!("of a newer version");
+        wanted["identity"]["rating"] = json!(5);
+        assert_eq!(stored, wanted);
+    }
 }

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn it_expires_by_our_clock_however_old_its_time_stamps_are() {
+    fn g16_it_expires_by_our_clock_however_old_its_time_stamps_are() {
         let old = held(Some(15));
         assert!(!free_after(&old, 0));
         assert!(!free_after(&old, 14));

@@ -10,7 +10,7 @@ use crate::dns::record::DnsName;
 use crate::observe::observation::Claim;
 
 /// Annotation of a Namespace: the domains that its objects may claim, with everything below them; separated by commas or
-/// white space.
+/// ASCII white space. `config/admission/claims.yaml` says the same.
 pub const ALLOWED_DOMAINS: &str = "sendingdomain.dev/allowed-domains";
 /// Annotation of a Namespace: the roles that its objects may name, separated likewise.
 pub const ALLOWED_ROLE_ARNS: &str = "sendingdomain.dev/allowed-role-arns";
@@ -47,8 +47,8 @@ pub fn refusal(domain: &str, claim: &Claim) -> Option<Blocker> {
         return Some(Blocker::new(IdentityReady, Reason::DomainConflict, message));
     }
     if claim.mail_from_taken {
-        let message = "Another SendingDomain has the same MAIL FROM domain, and SES wants exactly one MX there; set another \
-                       spec.mailFrom.subdomain";
+        let message = "Another SendingDomain has the same MAIL FROM domain, or has this one's as its domain (or the other way round); \
+             SES wants a MAIL FROM domain for nothing else and exactly one MX there; set another spec.mailFrom.subdomain";
         return Some(Blocker::new(IdentityReady, Reason::MailFromConflict, message));
     }
     None
@@ -58,7 +58,7 @@ pub fn refusal(domain: &str, claim: &Claim) -> Option<Blocker> {
 pub fn not_allowed(annotations: &BTreeMap<String, String>, spec: &SendingDomainSpec) -> Option<String> {
     let list = |key: &str| -> Vec<&str> {
         let text = annotations.get(key).map_or("", String::as_str);
-        text.split(|c: char| c == ',' || c.is_whitespace()).filter(|item| !item.is_empty()).collect()
+        text.split(|c: char| c == ',' || c.is_ascii_whitespace()).filter(|item| !item.is_empty()).collect()
     };
     let domain = DnsName::new(&spec.domain);
     if !list(ALLOWED_DOMAINS).into_iter().any(|suffix| domain.is_within(&DnsName::new(suffix))) {
@@ -86,12 +86,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_namespace_may_claim_what_its_annotations_say() {
+    fn c3_a_namespace_may_claim_what_its_annotations_say() {
         let spec = |domain: &str, role: Option<&str>| -> SendingDomainSpec {
             serde_json::from_value(serde_json::json!({ "domain": domain, "ses": { "roleArn": role } })).unwrap()
         };
         let annotations: BTreeMap<String, String> = [
-            (ALLOWED_DOMAINS.to_owned(), "Example.com, a.example.org\n b.example.org".to_owned()),
+            (ALLOWED_DOMAINS.to_owned(), "Example.com., a.example.org\n b.example.org".to_owned()),
             (ALLOWED_ROLE_ARNS.to_owned(), "arn:aws:iam::1:role/a".to_owned()),
         ]
         .into();
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_public_suffixes() {
+    fn a2_knows_public_suffixes() {
         for suffix in ["co.uk", "github.io", "com"] {
             assert!(is_public_suffix(suffix), "{suffix}");
         }

@@ -14,7 +14,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use tokio::sync::OnceCell;
 
-use crate::process::{Guarded, ProcessError, ScratchDir};
+use crate::process::{Guarded, ProcessError, Program, ScratchDir};
 
 mod assets;
 mod files;
@@ -88,6 +88,7 @@ pub struct ControlPlane {
     // In the order in which they are ended: nobody outlives what it depends on.
     controller_manager: Option<Guarded>,
     apiserver: Guarded,
+    apiserver_program: Program,
     etcd: Guarded,
     url: String,
     etcd_url: String,
@@ -109,10 +110,22 @@ impl ControlPlane {
             ScratchDir::new(options.keep_files).map_err(ControlPlaneError::file("directory of the control plane"))?;
         let files = files::Files::write(scratch.path())?;
         let (etcd, etcd_url) = launch::etcd(&assets, &files).await?;
-        let (apiserver, url) = launch::apiserver(&assets, &files, &etcd_url, &options.apiserver_args).await?;
+        let (apiserver_program, apiserver, url) =
+            launch::apiserver(&assets, &files, &etcd_url, &options.apiserver_args).await?;
         let kubeconfig = files.kubeconfig("admin", &url, &files.admin_token, "default")?;
         let controller_manager = launch::controller_manager(&assets, &files, &url).await?;
-        Ok(Self { controller_manager, apiserver, etcd, url, etcd_url, kubeconfig, assets, files, _scratch: scratch })
+        Ok(Self {
+            controller_manager,
+            apiserver,
+            apiserver_program,
+            etcd,
+            url,
+            etcd_url,
+            kubeconfig,
+            assets,
+            files,
+            _scratch: scratch,
+        })
     }
 
     /// The one control plane of this process, started by the first caller; it ends with the process.
@@ -124,6 +137,24 @@ impl ControlPlane {
     pub async fn shared() -> Result<&'static Self, ControlPlaneError> {
         static SHARED: OnceCell<ControlPlane> = OnceCell::const_new();
         SHARED.get_or_try_init(|| Self::start(Options::default())).await
+    }
+
+    /// Kills kube-apiserver.
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn stop_apiserver(&mut self) -> Result<(), ControlPlaneError> {
+        self.apiserver.kill()?;
+        Ok(())
+    }
+
+    /// Starts kube-apiserver again at the same address.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::start`].
+    pub async fn start_apiserver(&mut self) -> Result<(), ControlPlaneError> {
+        self.apiserver = launch::started_again(&self.apiserver_program, &self.files, &self.url).await?;
+        Ok(())
     }
 
     /// The API server's address.

@@ -52,7 +52,7 @@ async fn change(namespace: &str, case: usize, before: &Value, after: &Value) -> 
 }
 
 #[tokio::test]
-async fn what_makes_the_identity_stays() {
+async fn a3_what_makes_the_identity_stays() {
     namespace("immutable").await;
     let ses = |field: &str, value: &str| json!({ "ses": { field: value } });
     let cases = [

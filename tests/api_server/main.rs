@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own helpers may fail the test")]
 
 mod accepted;
+mod admission;
 mod immutable;
 mod plane;
 mod refused;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testbed::control_plane::ControlPlane;
 use tokio::sync::OnceCell;
 
-const CRD: &str = include_str!("../../crds/sendingdomains.yaml");
+pub const CRD: &str = include_str!("../../crds/sendingdomains.yaml");
 
 /// The shared control plane, with the CRD established.
 pub async fn plane() -> &'static ControlPlane {

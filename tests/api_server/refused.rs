@@ -33,7 +33,7 @@ pub fn domain_of_length(length: usize) -> String {
 }
 
 #[tokio::test]
-async fn domains_that_are_no_names() {
+async fn a1_domains_that_are_no_names() {
     let long_label = format!("{}.example.com", "a".repeat(64));
     let bad = [
         "Mail.example.com",
@@ -84,21 +84,21 @@ async fn domains_that_are_no_names() {
 }
 
 #[tokio::test]
-async fn domains_that_are_addresses() {
+async fn a1_domains_that_are_addresses() {
     let bad = strings(&["192.0.2.1", "10.0.0.0", "mail.example.123", "1.2"]);
     let words = ["spec.domain", "not an IP address", "the last label must not be all digits"];
     assert_each_refused(&bad, |domain| json!({ "domain": domain }), &words).await;
 }
 
 #[tokio::test]
-async fn domains_that_are_too_long() {
+async fn a1_domains_that_are_too_long() {
     let bad = [210, 253, 254, 300, 4000].map(|length| json!(domain_of_length(length)));
     let words = ["spec.domain", "may not be more than 209"];
     assert_each_refused(&bad, |domain| json!({ "domain": domain }), &words).await;
 }
 
 #[tokio::test]
-async fn domains_that_are_no_texts() {
+async fn a1_domains_that_are_no_texts() {
     let bad = [json!(12), json!(true), json!(["mail.example.com"])];
     let words = ["spec.domain", "must be of type string"];
     assert_each_refused(&bad, |domain| json!({ "domain": domain }), &words).await;
@@ -106,7 +106,7 @@ async fn domains_that_are_no_texts() {
 }
 
 #[tokio::test]
-async fn mail_from_subdomains() {
+async fn a7_mail_from_subdomains() {
     let bad = [
         "bounce.mail.example.com",
         "a.b",

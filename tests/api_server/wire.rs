@@ -26,7 +26,7 @@ spec:
 ";
 
 #[tokio::test]
-async fn unknown_fields_are_named() {
+async fn a9_unknown_fields_are_named() {
     let words = ["unknown field \"spec.mailfrom\"", "unknown field \"spec.ses.Region\""];
     // Strict is also what kubectl asks for by default.
     for more in [&["--validate=strict"][..], &[]] {
@@ -39,14 +39,14 @@ async fn unknown_fields_are_named() {
 }
 
 #[tokio::test]
-async fn unknown_fields_are_dropped_where_nobody_asks() {
+async fn a9_unknown_fields_are_dropped_where_nobody_asks() {
     let body: Value = serde_yaml::from_str(UNKNOWN).unwrap();
     let stored = post(&client().await, "default", "dryRun=All", serde_json::to_vec(&body).unwrap()).await.unwrap();
     assert!(stored["spec"].get("mailfrom").is_none() && stored["spec"]["ses"].get("Region").is_none(), "{stored}");
 }
 
 #[tokio::test]
-async fn keys_may_not_come_twice() {
+async fn a9_keys_may_not_come_twice() {
     let twice = "
 apiVersion: sendingdomain.dev/v1alpha1
 kind: SendingDomain
@@ -67,7 +67,7 @@ spec:
 }
 
 #[tokio::test]
-async fn a_null_is_as_good_as_absent() {
+async fn a9_a_null_is_as_good_as_absent() {
     let nulls = json!({ "ses": null, "mailFrom": null, "dmarc": null, "dns": null, "verificationTimeout": null,
         "deletionPolicy": null, "suspend": null });
     let bare = try_create(&client().await, &spec_with(&json!({}))).await.unwrap();
@@ -96,7 +96,7 @@ async fn a_spec_is_needed() {
 }
 
 #[tokio::test]
-async fn there_is_a_limit_to_annotations() {
+async fn a9_there_is_a_limit_to_annotations() {
     let mut body = object("annotated", &spec_with(&json!({})));
     body["metadata"]["annotations"] = json!({ "note": "x".repeat(256 * 1024) });
     let refusal = post(&client().await, "default", STRICT, serde_json::to_vec(&body).unwrap()).await.unwrap_err();
@@ -104,7 +104,7 @@ async fn there_is_a_limit_to_annotations() {
 }
 
 #[tokio::test]
-async fn there_is_a_limit_to_objects() {
+async fn a9_there_is_a_limit_to_objects() {
     namespace("oversize").await;
     let client = client().await;
     let labels: serde_json::Map<String, Value> =

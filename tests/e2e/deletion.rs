@@ -66,7 +66,7 @@ async fn what_is_retained_is_taken_up_again_without_a_write() {
 }
 
 #[tokio::test]
-async fn a_token_in_memory_serves_when_its_secret_is_gone() {
+async fn g8_a_token_in_memory_serves_when_its_secret_is_gone() {
     let rig = Rig::start().await;
     let foreign = verified_among_others(&rig).await;
     rig.world.delete_secret(&rig.namespace, SECRET).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_token_in_memory_serves_when_its_secret_is_gone() {
 }
 
 #[tokio::test]
-async fn without_credentials_clean_up_is_given_up_after_the_grace() {
+async fn g8_without_credentials_clean_up_is_given_up_after_the_grace() {
     let mut rig = Rig::with(|options| options.args = vec!["--cleanup-grace=6s".to_owned()]).await;
     let foreign = verified_among_others(&rig).await;
     rig.operator.stop().await.unwrap();
@@ -101,7 +101,7 @@ async fn without_credentials_clean_up_is_given_up_after_the_grace() {
 }
 
 #[tokio::test]
-async fn a_secret_that_comes_back_lets_clean_up_finish() {
+async fn g8_a_secret_that_comes_back_lets_clean_up_finish() {
     let mut rig = Rig::start().await;
     rig.verified_cloudflare().await;
     rig.operator.stop().await.unwrap();
@@ -116,7 +116,7 @@ async fn a_secret_that_comes_back_lets_clean_up_finish() {
 }
 
 #[tokio::test]
-async fn force_release_gives_up_at_once() {
+async fn g8_force_release_gives_up_at_once() {
     let mut rig = Rig::start().await;
     rig.verified_cloudflare().await;
     rig.operator.stop().await.unwrap();
@@ -133,7 +133,7 @@ async fn force_release_gives_up_at_once() {
 }
 
 #[tokio::test]
-async fn a_namespace_finishes_terminating() {
+async fn b8_g7_a_namespace_finishes_terminating() {
     let rig = Rig::start().await;
     if !rig.world.control_plane().has_controllers() {
         return rig.finish().await;
@@ -163,7 +163,7 @@ async fn an_object_that_never_got_anywhere_goes_at_once() {
 }
 
 #[tokio::test]
-async fn what_is_created_again_under_the_same_name_is_another_object() {
+async fn g5_what_is_created_again_under_the_same_name_is_another_object() {
     let rig = Rig::start().await;
     let first = rig.verified_cloudflare().await;
     let tokens = rig.identity().unwrap().tokens;

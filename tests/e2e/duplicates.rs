@@ -24,7 +24,7 @@ fn assert_shows_nothing(object: &Value) {
 }
 
 #[tokio::test]
-async fn in_one_namespace_the_older_has_it_and_is_named() {
+async fn a4_in_one_namespace_the_older_has_it_and_is_named() {
     let rig = Rig::start().await;
     rig.verified_cloudflare().await;
     later().await;
@@ -45,7 +45,7 @@ async fn in_one_namespace_the_older_has_it_and_is_named() {
 }
 
 #[tokio::test]
-async fn the_younger_takes_nothing_with_it() {
+async fn c2_the_younger_takes_nothing_with_it() {
     let rig = Rig::start().await;
     rig.verified_cloudflare().await;
     let (tokens, ours) = (rig.identity().unwrap().tokens, rig.ours());
@@ -59,7 +59,7 @@ async fn the_younger_takes_nothing_with_it() {
 }
 
 #[tokio::test]
-async fn in_another_namespace_the_older_is_not_named() {
+async fn a5_c1_in_another_namespace_the_older_is_not_named() {
     let rig = Rig::over_namespaces(2, |_| {}).await;
     rig.verified_cloudflare().await;
     let (tokens, ours) = (rig.identity().unwrap().tokens, rig.ours());

@@ -8,7 +8,7 @@ use crate::rig::{DOMAIN, LIMIT, NAME, REGION, Rig, SECRET, ZONE};
 const VICTIM: &str = "victim.example.com";
 
 #[tokio::test]
-async fn a_forged_status_changes_nothing_of_others() {
+async fn a10_a_forged_status_changes_nothing_of_others() {
     let rig = Rig::start().await;
     rig.verified_cloudflare().await;
     rig.create(&object::cloudflare("victim", VICTIM, SECRET)).await;
@@ -45,7 +45,7 @@ async fn a_forged_status_changes_nothing_of_others() {
 }
 
 #[tokio::test]
-async fn a_forged_place_leads_clean_up_nowhere_else() {
+async fn a10_a_forged_place_leads_clean_up_nowhere_else() {
     let rig = Rig::start().await;
     rig.verified_manual().await;
     // A manual domain remembers no place; the forged one names a zone with records of another object of ours.
@@ -69,7 +69,7 @@ async fn a_forged_place_leads_clean_up_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_forged_region_does_not_move_the_identity() {
+async fn a10_a_forged_region_does_not_move_the_identity() {
     let rig = Rig::start().await;
     rig.verified_cloudflare().await;
     rig.patch_status(NAME, &json!({ "identity": { "region": "eu-west-1" } })).await;

@@ -10,7 +10,7 @@ use crate::rig::{DOMAIN, LIMIT, NAME, Rig, SECRET, ZONE};
 const RECONCILE_AT: &str = "sendingdomain.dev/reconcile-at";
 
 #[tokio::test]
-async fn a_suspended_object_is_left_alone_and_can_be_deleted() {
+async fn a12_a_suspended_object_is_left_alone_and_can_be_deleted() {
     let rig = Rig::start().await;
     rig.verified_cloudflare().await;
     rig.patch(&json!({ "spec": { "suspend": true } })).await;
@@ -27,7 +27,7 @@ async fn a_suspended_object_is_left_alone_and_can_be_deleted() {
 }
 
 #[tokio::test]
-async fn an_object_that_is_suspended_from_the_start_begins_when_resumed() {
+async fn a12_an_object_that_is_suspended_from_the_start_begins_when_resumed() {
     let rig = Rig::start().await;
     rig.world.cloudflare_zone(ZONE);
     rig.set_token(rig.world.token()).await;
@@ -46,7 +46,7 @@ async fn an_object_that_is_suspended_from_the_start_begins_when_resumed() {
 }
 
 #[tokio::test]
-async fn a_reconciliation_on_request_comes_at_once() {
+async fn a13_a_reconciliation_on_request_comes_at_once() {
     // So long that only the request can be the cause.
     let rig = Rig::with(|options| options.verified_interval = "1h".to_owned()).await;
     let verified = rig.verified_cloudflare().await;
@@ -104,7 +104,7 @@ async fn a_restart_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_foreign_finalizer_is_left_alone() {
+async fn a9_a_foreign_finalizer_is_left_alone() {
     let rig = Rig::start().await;
     rig.verified_cloudflare().await;
     let ours = rig.get().await["metadata"]["finalizers"].clone();

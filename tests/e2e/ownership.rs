@@ -25,7 +25,7 @@ fn assert_untouched(rig: &Rig, object: &Value, tokens: &[String]) {
 }
 
 #[tokio::test]
-async fn a_foreign_identity_is_left_alone() {
+async fn c4_a_foreign_identity_is_left_alone() {
     let rig = Rig::start().await;
     let tokens = foreign_identity(&rig, &[("team", "marketing")], true);
     rig.apply_cloudflare().await;
@@ -44,7 +44,7 @@ async fn a_foreign_identity_is_left_alone() {
 }
 
 #[tokio::test]
-async fn an_identity_of_another_operator_is_left_alone() {
+async fn c1_an_identity_of_another_operator_is_left_alone() {
     let rig = Rig::with(|options| options.args = vec!["--allow-adoption".to_owned()]).await;
     let tags = [
         ("sendingdomain.dev/owner", "another-cluster"),
@@ -63,7 +63,7 @@ async fn an_identity_of_another_operator_is_left_alone() {
 }
 
 #[tokio::test]
-async fn an_identity_is_adopted_by_its_tag_and_never_deleted() {
+async fn c4_an_identity_is_adopted_by_its_tag_and_never_deleted() {
     let rig = Rig::start().await;
     let released = format!("{}/{}", rig.operator.owner_id(), rig.namespace);
     let tokens = foreign_identity(&rig, &[("sendingdomain.dev/adoptable-by", &released), ("team", "mail")], true);
@@ -86,7 +86,7 @@ async fn an_identity_is_adopted_by_its_tag_and_never_deleted() {
 }
 
 #[tokio::test]
-async fn a_public_suffix_is_refused_without_a_call() {
+async fn a2_a_public_suffix_is_refused_without_a_call() {
     let rig = Rig::start().await;
     rig.create(&object::manual(NAME, "co.uk")).await;
     let refused = rig.reason("PublicSuffix").await;

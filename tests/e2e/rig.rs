@@ -72,6 +72,12 @@ impl Rig {
         Self { world, operator, namespace, others: namespaces, options, aws_secret, is_finished: false }
     }
 
+    /// A second operator with the same settings and the same owner id, beside the first.
+    pub fn second_operator(&self) -> Operator {
+        let owner_id = Some(self.operator.owner_id().to_owned());
+        self.world.operator(&OperatorOptions { owner_id, ..self.options.clone() }).unwrap()
+    }
+
     /// Starts another operator in the place of the last one, with the same owner id and over these namespaces.
     pub async fn watch_namespaces(&mut self, namespaces: &[String]) {
         self.operator.stop().await.unwrap();
@@ -228,6 +234,7 @@ impl Rig {
     pub async fn finish(mut self) {
         self.is_finished = true;
         assert!(self.operator.is_running(), "the operator has ended:\n{}", self.world.log_tails());
+        self.assert_silent_metrics().await;
         self.operator.stop().await.unwrap();
         let namespaces: Vec<String> = std::iter::once(&self.namespace).chain(&self.others).cloned().collect();
         for namespace in &namespaces {
@@ -237,6 +244,17 @@ impl Rig {
         let log = self.operator.log();
         assert!(!log.contains("panicked at"), "the operator has panicked:\n{}", self.world.log_tails());
         self.assert_silent_about_secrets(&log, "the log");
+    }
+
+    /// What is served on the port of the metrics.
+    async fn assert_silent_metrics(&mut self) {
+        if self.options.serve {
+            let port = self.operator.port("metrics").await.unwrap();
+            let answer = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.unwrap();
+            let text = answer.text().await.unwrap();
+            assert!(text.contains("sending_domain"), "{text}");
+            self.assert_silent_about_secrets(&text, "a metric");
+        }
     }
 
     async fn assert_invariants(&self, namespace: &str) {
@@ -286,7 +304,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 /// The binary under test, under a name of its own: a build that goes on meanwhile must not change it.
-async fn binary() -> PathBuf {
+pub async fn binary() -> PathBuf {
     static COPY: OnceCell<PathBuf> = OnceCell::const_new();
     let copy = COPY.get_or_init(|| async {
         let copy = ControlPlane::shared().await.unwrap().directory().join("operator-under-test");

@@ -11,7 +11,7 @@ use testbed::world::object;
 use crate::rig::{DOMAIN, NAME, Rig, SECRET, ZONE};
 
 #[tokio::test]
-async fn a_missing_secret_and_a_missing_key_are_waited_for() {
+async fn b1_b2_a_missing_secret_and_a_missing_key_are_waited_for() {
     let rig = Rig::start().await;
     rig.world.cloudflare_zone(ZONE);
     rig.create(&object::cloudflare(NAME, DOMAIN, SECRET)).await;
@@ -33,17 +33,19 @@ async fn a_missing_secret_and_a_missing_key_are_waited_for() {
 }
 
 #[tokio::test]
-async fn a_value_that_is_no_token_is_told_and_mended() {
+async fn b2_b3_a_value_that_is_no_token_is_told_and_mended() {
     let rig = Rig::start().await;
     rig.set_token("").await;
     rig.world.cloudflare_zone(ZONE);
     rig.create(&object::cloudflare(NAME, DOMAIN, SECRET)).await;
-    let bad: [(&[u8], &str); 5] = [
+    let huge = vec![b'x'; 1_000_000];
+    let bad: [(&[u8], &str); 6] = [
         (b"", "empty"),
         (b" \n\t", "empty"),
         (b"\xff\xfe\x00binary", "outside ASCII"),
         (b"two words", "space"),
         (&[b'x'; 5000], "longer than 4096 bytes"),
+        (&huge, "longer than 4096 bytes"),
     ];
     for (value, words) in bad {
         rig.set_token(value).await;
@@ -62,7 +64,7 @@ async fn a_value_that_is_no_token_is_told_and_mended() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_not_meant_for_it_is_never_sent() {
+async fn b5_a_secret_that_is_not_meant_for_it_is_never_sent() {
     let rig = Rig::start().await;
     rig.world.cloudflare_zone(ZONE);
     let secrets: Api<Secret> = Api::namespaced(rig.world.client().clone(), &rig.namespace);
@@ -89,7 +91,7 @@ async fn a_secret_that_is_not_meant_for_it_is_never_sent() {
 }
 
 #[tokio::test]
-async fn a_secret_that_goes_after_verification_does_not_end_it() {
+async fn b7_a_secret_that_goes_after_verification_does_not_end_it() {
     let rig = Rig::start().await;
     rig.verified_cloudflare().await;
     rig.world.delete_secret(&rig.namespace, SECRET).await.unwrap();

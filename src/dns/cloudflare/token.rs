@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn white_space_around_is_dropped() {
+    fn b3_white_space_around_is_dropped() {
         for value in [&b"abc"[..], b"abc\n", b"\r\n abc\t\r\n"] {
             let token = ApiToken::parse(value).unwrap();
             assert_eq!(token.0.expose_secret(), "abc", "{value:?}");
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_token_is_refused() {
+    fn b2_what_cannot_be_a_token_is_refused() {
         for (value, error) in [
             (&b""[..], TokenError::Empty),
             (b" \n\t", TokenError::Empty),

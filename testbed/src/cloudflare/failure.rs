@@ -27,6 +27,9 @@ pub enum Failure {
     Huge(usize),
     /// The good answer after this many milliseconds.
     Slow(u64),
+    /// This HTTP status with the caller's credentials in an HTML page, in the envelope's place and in every header that
+    /// a client may look at, as a broken proxy gives it.
+    Echo(u16),
 }
 
 impl Failure {

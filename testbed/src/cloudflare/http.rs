@@ -42,6 +42,7 @@ pub(super) async fn serve(
             None
         }
         None | Some(Failure::Slow(_)) => Some(good(&shared, &head.method, &head.uri, &head.headers, &body)),
+        Some(Failure::Echo(status)) => Some(echo(*status, authorization(&head.headers).unwrap_or_default())),
         Some(failure) => Some(bad(failure)),
     };
     let status = answer.as_ref().map_or(0, |response| response.status().as_u16());
@@ -133,9 +134,18 @@ fn bad(failure: &Failure) -> Response {
             let builder = Response::builder().status(302).header(header::LOCATION, target);
             builder.body(Body::empty()).unwrap_or_default()
         }
-        // These three are not answers; the caller has dealt with them.
-        Failure::Drop | Failure::CommitThenDrop | Failure::Slow(_) => Response::default(),
+        // These are not answers; the caller has dealt with them.
+        Failure::Drop | Failure::CommitThenDrop | Failure::Slow(_) | Failure::Echo(_) => Response::default(),
     }
+}
+
+fn echo(status: u16, secret: &str) -> Response {
+    let body = format!("{{\"success\":false,\"errors\":[{{\"code\":9109,\"message\":\"{secret}\"}}]}}<p>{secret}</p>");
+    let mut builder = Response::builder().status(status);
+    for name in ["content-type", "location", "cf-ray", "retry-after", "ratelimit", "www-authenticate", "server"] {
+        builder = builder.header(name, secret);
+    }
+    builder.body(Body::from(body)).unwrap_or_default()
 }
 
 /// A JSON answer.

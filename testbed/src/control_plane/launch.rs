@@ -61,11 +61,11 @@ pub(super) async fn apiserver(
     files: &Files,
     etcd_url: &str,
     more: &[String],
-) -> Result<(Guarded, String), ControlPlaneError> {
+) -> Result<(Program, Guarded, String), ControlPlaneError> {
     retried(|| async {
         let port = free_port()?;
         let url = format!("https://127.0.0.1:{port}");
-        let mut apiserver = Program::new("kube-apiserver", &assets.apiserver, files.log("kube-apiserver"))
+        let program = Program::new("kube-apiserver", &assets.apiserver, files.log("kube-apiserver"))
             .arg(format!("--etcd-servers={etcd_url}"))
             .arg(format!("--secure-port={port}"))
             .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
@@ -82,12 +82,18 @@ pub(super) async fn apiserver(
             .arg(option("--audit-log-path", &files.audit_log))
             // In MB. Never rotated: who reads the log reads all of it.
             .arg("--audit-log-maxsize=100000")
-            .args(more)
-            .start()?;
-        apiserver.ready(START_LIMIT, || is_ready(files, &url)).await?;
-        Ok((apiserver, url))
+            .args(more);
+        let apiserver = started_again(&program, files, &url).await?;
+        Ok((program, apiserver, url))
     })
     .await
+}
+
+/// kube-apiserver at the address that its arguments say.
+pub(super) async fn started_again(program: &Program, files: &Files, url: &str) -> Result<Guarded, ControlPlaneError> {
+    let mut apiserver = program.start()?;
+    apiserver.ready(START_LIMIT, || is_ready(files, url)).await?;
+    Ok(apiserver)
 }
 
 /// Whether the API server says so, over TLS with the certificate that it has just written and with our token: nobody

@@ -188,6 +188,14 @@ impl World {
         }
     }
 
+    /// The control plane, if it is this world's own: what one does to a shared one hits every other test.
+    pub fn own_control_plane(&mut self) -> Option<&mut ControlPlane> {
+        match &mut self.plane {
+            Plane::Own(plane) => Some(plane),
+            Plane::Shared(_) => None,
+        }
+    }
+
     /// A client of the user who may do everything.
     pub fn client(&self) -> &Client {
         &self.client

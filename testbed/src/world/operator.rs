@@ -31,6 +31,8 @@ pub struct OperatorOptions {
     pub ses_requests_per_second: u32,
     /// `--log-level`.
     pub log_level: String,
+    /// `--log-format`.
+    pub log_format: String,
     /// Serve metrics and health on free ports of loopback instead of nowhere; see [`Operator::port`].
     pub serve: bool,
     /// More arguments; clap takes the last of a flag given twice only where it may be repeated, so not those above.
@@ -51,6 +53,7 @@ impl OperatorOptions {
             verified_interval: "2s".to_owned(),
             ses_requests_per_second: 100,
             log_level: "info".to_owned(),
+            log_format: "text".to_owned(),
             serve: false,
             args: Vec::new(),
             env: Vec::new(),
@@ -181,7 +184,7 @@ fn program(world: &World, options: &OperatorOptions, owner_id: &str) -> Program 
         .arg(format!("--ses-requests-per-second={}", options.ses_requests_per_second))
         .arg(format!("--metrics-address={listen}"))
         .arg(format!("--health-address={listen}"))
-        .arg("--log-format=text")
+        .arg(format!("--log-format={}", options.log_format))
         .arg(format!("--log-level={}", options.log_level));
     if !options.namespaces.is_empty() {
         program = program.arg(format!("--watch-namespace={}", options.namespaces.join(",")));

@@ -1,0 +1,73 @@
+//! An object that this version cannot read: the CRD in the cluster is newer and allows values that the operator does not
+//! know. Its metadata can be read, so it can be told of, and at its end released; nothing else is guessed.
+
+use k8s_openapi::jiff::SignedDuration;
+use kube::core::error_boundary::InvalidObject;
+use kube::{Api, Resource, ResourceExt};
+use tracing::warn;
+
+use super::context::Context;
+use super::error::Error;
+use super::pass::{Done, now};
+use super::{Guarded, finalizer};
+use crate::api::FORCE_RELEASE;
+use crate::ownership::Mark;
+use crate::telemetry::metrics::ReconcileResult;
+use crate::text::printable;
+
+/// How much of the reader's own error is told, in bytes: it may repeat what is in the object.
+const DETAIL_LIMIT: usize = 200;
+
+/// Tells of the object, and releases it if it is deleted and nobody else does within `--cleanup-grace`: a namespace must
+/// not terminate for ever for an operator that is too old.
+pub async fn pass(object: &Guarded, invalid: &InvalidObject, context: &Context) -> Result<Done, Error> {
+    let detail = printable(&invalid.error, DETAIL_LIMIT);
+    warn!(error = %detail, "this version cannot read the object");
+    if object.meta().deletion_timestamp.is_none() {
+        let note = format!(
+            "This version of the operator cannot read the object and leaves everything as it is: {detail}; upgrade the operator \
+             or correct the object"
+        );
+        publish(object, "Unreadable", "Read", &note, context);
+        return Ok(Done { next: context.settings.pace.terminal(), result: ReconcileResult::Terminal });
+    }
+    if !finalizer::is_set(object) || context.settings.dry_run {
+        return Ok(Done { next: context.settings.pace.verified, result: ReconcileResult::Success });
+    }
+    if is_due(object, context).await {
+        return release(object, context).await;
+    }
+    let note = format!(
+        "Deletion waits: this version of the operator cannot read the object and so cannot clean up ({detail}); upgrade the \
+         operator or correct the object. After {}, or at once with the annotation {FORCE_RELEASE}=true, it is released without \
+         clean-up",
+        crate::api::duration::display(context.settings.cleanup_grace)
+    );
+    publish(object, "CleanupBlocked", "CleanUp", &note, context);
+    Ok(Done { next: context.settings.pace.pending, result: ReconcileResult::Waiting })
+}
+
+async fn is_due(object: &Guarded, context: &Context) -> bool {
+    let remembered = context.memories.of(&object.uid().unwrap_or_default());
+    let since = *remembered.lock().await.hopeless_since.get_or_insert_with(now);
+    let grace = SignedDuration::try_from(context.settings.cleanup_grace).unwrap_or(SignedDuration::MAX);
+    let forced = object.annotations().get(FORCE_RELEASE).is_some_and(|value| value == "true");
+    forced || now().duration_since(since) >= grace
+}
+
+async fn release(object: &Guarded, context: &Context) -> Result<Done, Error> {
+    let namespace = object.namespace().ok_or(Error::Incomplete("namespace"))?;
+    let mark = Mark::new(&context.settings.owner, &namespace, &object.name_any());
+    let note = format!(
+        "Released without clean-up, since this version of the operator cannot read the object; left behind may be an SES \
+         identity and records whose tags and comment say {}",
+        mark.comment()
+    );
+    publish(object, "CleanupIncomplete", "CleanUp", &note, context);
+    finalizer::remove(&Api::namespaced(context.kube.clone(), &namespace), object).await?;
+    Ok(Done { next: context.settings.pace.verified, result: ReconcileResult::Success })
+}
+
+fn publish(object: &Guarded, reason: &'static str, action: &'static str, note: &str, context: &Context) {
+    context.recorder.publish(object.object_ref(&()), true, reason, action, note);
+}
