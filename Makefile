@@ -8,6 +8,10 @@ RUST := Rust 1.94.1 or newer with rustfmt and clippy
 # Built once and handed on: each test program would otherwise ask the script again.
 ASSETS := TESTBED_ASSETS=$$(hack/build-controlplane.sh) && export TESTBED_ASSETS
 
+# Every test program of the operator but the one whose tests mostly wait, which runs more of them at once than there are cores.
+WAITING := e2e
+OTHERS := $(filter-out $(WAITING),$(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
+
 # need TOOL,WHAT TO INSTALL
 need = command -v $(1) >/dev/null 2>&1 || { echo "no $(1): install $(2)" >&2; exit 1; }
 
@@ -27,7 +31,9 @@ demo: rust ## From `kubectl apply` to Verified on a real control plane, all on t
 	@$(ASSETS) && cargo build --workspace && cargo run -q -p testbed --bin demo -- $(if $(KEEP),--keep)
 
 test: lint ## Formatting, lints and every test, those on a real control plane too
-	@$(ASSETS) && cargo test --workspace
+	@$(ASSETS) && cargo test -p testbed && cargo test --doc \
+	  && cargo test --lib --bins $(OTHERS:%=--test %) \
+	  && RUST_TEST_THREADS=$${RUST_TEST_THREADS:-5} cargo test $(WAITING:%=--test %)
 
 lint: rust ## Formatting and lints
 	@cargo fmt --version >/dev/null 2>&1 || { echo "no rustfmt: install $(RUST)" >&2; exit 1; }

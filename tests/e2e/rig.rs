@@ -252,7 +252,7 @@ impl Rig {
             let port = self.operator.port("metrics").await.unwrap();
             let answer = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.unwrap();
             let text = answer.text().await.unwrap();
-            assert!(text.contains("sending_domain"), "{text}");
+            assert!(text.contains("sendingdomain_"), "{text}");
             self.assert_silent_about_secrets(&text, "a metric");
         }
     }
