@@ -34,7 +34,7 @@ pub async fn read(client: &kube::Client, namespace: &str, reference: &SecretKeyR
             reference.name, reference.key
         ))
     })?;
-    token(&secret, reference)
+    Ok(token(&secret, reference)?.on_behalf_of(namespace))
 }
 
 fn token(secret: &Secret, reference: &SecretKeyRef) -> Result<ApiToken, Fault> {

@@ -25,7 +25,7 @@ async fn apply_with(rig: &Rig, token: &str) {
 }
 
 #[tokio::test]
-async fn an_invalid_api_token() {
+async fn b7_an_invalid_api_token() {
     let rig = Rig::start().await;
     rig.world.cloudflare_zone(ZONE);
     apply_with(&rig, "a-token-that-nobody-knows-0123456789abcd").await;
@@ -36,7 +36,7 @@ async fn an_invalid_api_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_revoked_after_verification() {
+async fn b7_a_token_that_is_revoked_after_verification() {
     let rig = Rig::start().await;
     rig.verified_cloudflare().await;
     rig.world.cloudflare().revoke_token(rig.world.token());
@@ -50,7 +50,7 @@ async fn a_token_that_is_revoked_after_verification() {
 }
 
 #[tokio::test]
-async fn a_zone_that_is_not_there() {
+async fn d1_a_zone_that_is_not_there() {
     let rig = Rig::start().await;
     rig.world.cloudflare_zone("other.example");
     apply_with(&rig, rig.world.token()).await;
@@ -61,7 +61,7 @@ async fn a_zone_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_token_that_may_not_read_the_zone() {
+async fn b7_a_token_that_may_not_read_the_zone() {
     let rig = Rig::start().await;
     rig.world.cloudflare_zone(ZONE);
     rig.world.cloudflare_zone("other.example");
@@ -74,7 +74,7 @@ async fn a_token_that_may_not_read_the_zone() {
 }
 
 #[tokio::test]
-async fn a_token_that_may_not_write() {
+async fn b7_a_token_that_may_not_write() {
     let rig = Rig::start().await;
     rig.world.cloudflare_zone(ZONE);
     let reader = Perms { zone_read: Scope::All, dns_read: Scope::All, ..Perms::default() };
@@ -88,7 +88,7 @@ async fn a_token_that_may_not_write() {
 }
 
 #[tokio::test]
-async fn a_zone_that_is_not_active_yet() {
+async fn d1_a_zone_that_is_not_active_yet() {
     let rig = Rig::start().await;
     let pending = ZoneChange { status: Some(ZoneStatus::Pending), ..ZoneChange::default() };
     rig.world.cloudflare().add_zone_with(ZONE, &pending);
@@ -103,7 +103,7 @@ async fn a_zone_that_is_not_active_yet() {
 }
 
 #[tokio::test]
-async fn two_zones_of_one_name() {
+async fn d1_two_zones_of_one_name() {
     let rig = Rig::start().await;
     let account = |id: &str| ZoneChange { account: Some(id.repeat(32)), ..ZoneChange::default() };
     let first = rig.world.cloudflare().add_zone_with(ZONE, &account("a"));
@@ -118,7 +118,7 @@ async fn two_zones_of_one_name() {
 }
 
 #[tokio::test]
-async fn a_zone_id_of_another_domain() {
+async fn d1_a_zone_id_of_another_domain() {
     let rig = Rig::start().await;
     rig.world.cloudflare_zone(ZONE);
     let other = rig.world.cloudflare_zone("other.example");
@@ -134,7 +134,7 @@ async fn a_zone_id_of_another_domain() {
 }
 
 #[tokio::test]
-async fn a_full_zone() {
+async fn d13_a_full_zone() {
     let rig = Rig::start().await;
     let full = ZoneChange { quota: Some(3), ..ZoneChange::default() };
     rig.world.cloudflare().add_zone_with(ZONE, &full);

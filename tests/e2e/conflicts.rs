@@ -19,7 +19,7 @@ async fn apply_beside(rig: &Rig, record: Value) -> String {
 }
 
 #[tokio::test]
-async fn a_foreign_mx_is_refused() {
+async fn d9_a_foreign_mx_is_refused() {
     let rig = Rig::start().await;
     let record = json!({ "type": "MX", "name": bounce(), "content": "mx.other.example", "priority": 5 });
     let id = apply_beside(&rig, record).await;
@@ -36,7 +36,7 @@ async fn a_foreign_mx_is_refused() {
 }
 
 #[tokio::test]
-async fn a_foreign_spf_record_is_refused_and_mended_by_its_owner() {
+async fn d8_a_foreign_spf_record_is_refused_and_mended_by_its_owner() {
     let rig = Rig::start().await;
     let record = json!({ "type": "TXT", "name": bounce(), "content": "\"v=spf1 include:other.example -all\"" });
     let id = apply_beside(&rig, record).await;
@@ -55,7 +55,7 @@ async fn a_foreign_spf_record_is_refused_and_mended_by_its_owner() {
 }
 
 #[tokio::test]
-async fn a_foreign_alias_of_the_mail_from_name_is_refused_even_to_overwrite() {
+async fn d10_a_foreign_alias_of_the_mail_from_name_is_refused_even_to_overwrite() {
     let rig = Rig::start().await;
     let record = json!({ "type": "CNAME", "name": bounce(), "content": "bounces.other.example" });
     let id = apply_beside(&rig, record).await;
@@ -69,7 +69,7 @@ async fn a_foreign_alias_of_the_mail_from_name_is_refused_even_to_overwrite() {
 }
 
 #[tokio::test]
-async fn a_foreign_alias_at_a_dkim_name_is_overwritten_only_if_asked_for() {
+async fn d7_a_foreign_alias_at_a_dkim_name_is_overwritten_only_if_asked_for() {
     let rig = Rig::start().await;
     rig.verified_cloudflare().await;
     let dkim = rig.ours().into_iter().find(|((_, kind), _)| kind == "CNAME").unwrap().1;
@@ -93,7 +93,7 @@ async fn a_foreign_alias_at_a_dkim_name_is_overwritten_only_if_asked_for() {
 }
 
 #[tokio::test]
-async fn an_equal_foreign_record_satisfies_and_survives() {
+async fn d7_an_equal_foreign_record_satisfies_and_survives() {
     let rig = Rig::start().await;
     rig.world.cloudflare_zone(ZONE);
     let cloudflare = rig.world.cloudflare();

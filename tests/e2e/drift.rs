@@ -23,7 +23,7 @@ async fn repaired(rig: &Rig, wanted: &[(String, String, String, Value, String)],
 }
 
 #[tokio::test]
-async fn drift_is_repaired_and_foreign_records_stay() {
+async fn d7_d11_d15_drift_is_repaired_and_foreign_records_stay() {
     let rig = Rig::start().await;
     rig.world.cloudflare_zone(ZONE);
     let cloudflare = rig.world.cloudflare();

@@ -9,6 +9,7 @@
 mod audit;
 mod cloudflare;
 mod cloudflare_faults;
+mod cloudflare_hostile;
 mod conflicts;
 mod control_plane;
 mod crashes;

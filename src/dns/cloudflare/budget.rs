@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::Notify;
 
-use super::token::Fingerprint;
+use super::token::{Asker, Fingerprint};
+use super::turns::{Ticket, Turns};
 
 /// The window that Cloudflare counts in.
 const WINDOW: Duration = Duration::from_mins(5);
@@ -29,12 +31,15 @@ struct Principals {
 
 struct Principal {
     limiter: DefaultDirectRateLimiter,
-    times: Mutex<Times>,
+    waiting: Mutex<Waiting>,
+    /// Somebody has had their turn, or has given up.
+    moved: Notify,
 }
 
-struct Times {
+struct Waiting {
     used: Instant,
     not_before: Instant,
+    turns: Turns<Asker>,
 }
 
 impl Budget {
@@ -52,25 +57,30 @@ impl Budget {
         Self { quota: quota.allow_burst(burst), max_wait, principals: Mutex::new(principals) }
     }
 
-    /// Waits for the token's turn. `Err` is how long it would take, if that is more than the longest wait: then the
-    /// caller has better things to do.
-    pub(super) async fn admit(&self, token: Fingerprint) -> Result<(), Duration> {
+    /// Waits for the turn of `asker` with this token. `Err` is how long it would take, if that is more than the longest
+    /// wait: then the caller has better things to do.
+    pub(super) async fn admit(&self, token: Fingerprint, asker: &Asker) -> Result<(), Duration> {
         let principal = self.principal(token);
+        let place = Place::new(&principal, asker);
         let deadline = Instant::now() + self.max_wait;
-        while let Some(wait) = principal.take(&self.quota) {
+        loop {
+            let moved = principal.moved.notified();
+            let Some(wait) = principal.take(&self.quota, place.ticket) else { return Ok(()) };
             if Instant::now() + wait > deadline {
                 return Err(wait);
             }
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                () = moved => {}
+                () = tokio::time::sleep(wait) => {}
+            }
         }
-        Ok(())
     }
 
     /// Sends nothing more with this token for `wait`.
     pub(super) fn hold(&self, token: Fingerprint, wait: Duration) {
         let principal = self.principal(token);
-        let mut times = lock(&principal.times);
-        times.not_before = times.not_before.max(Instant::now() + wait);
+        let mut waiting = lock(&principal.waiting);
+        waiting.not_before = waiting.not_before.max(Instant::now() + wait);
     }
 
     fn principal(&self, token: Fingerprint) -> Arc<Principal> {
@@ -85,28 +95,62 @@ impl Budget {
     }
 }
 
+/// A place in the line for a token, which is left when the caller goes on or gives up.
+struct Place<'a> {
+    principal: &'a Principal,
+    ticket: Ticket,
+}
+
+impl<'a> Place<'a> {
+    fn new(principal: &'a Principal, asker: &Asker) -> Self {
+        Self { principal, ticket: lock(&principal.waiting).turns.join(asker.clone()) }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        lock(&self.principal.waiting).turns.leave(self.ticket);
+        self.principal.moved.notify_waiters();
+    }
+}
+
 impl Principal {
     fn new(quota: Quota, now: Instant) -> Self {
-        Self { limiter: RateLimiter::direct(quota), times: Mutex::new(Times { used: now, not_before: now }) }
+        let waiting = Waiting { used: now, not_before: now, turns: Turns::new() };
+        Self { limiter: RateLimiter::direct(quota), waiting: Mutex::new(waiting), moved: Notify::new() }
     }
 
-    /// Takes one request out of the budget; `Some` is how long to wait before trying again.
-    fn take(&self, quota: &Quota) -> Option<Duration> {
-        let mut times = lock(&self.times);
+    /// Takes one request out of the budget, if it is the turn of `ticket`; `Some` is how long to wait, about, before
+    /// trying again.
+    fn take(&self, quota: &Quota, ticket: Ticket) -> Option<Duration> {
+        let mut waiting = lock(&self.waiting);
         let now = Instant::now();
-        times.used = now;
-        if times.not_before > now {
-            return Some(times.not_before - now);
+        waiting.used = now;
+        let interval = quota.replenish_interval().max(Duration::from_millis(1));
+        let before = u32::try_from(waiting.turns.before(ticket)).unwrap_or(u32::MAX);
+        let line = interval.saturating_mul(before);
+        if waiting.not_before > now {
+            return Some((waiting.not_before - now).saturating_add(line));
         }
-        let refused = self.limiter.check().err()?;
-        let wait = refused.wait_time_from(DefaultClock::default().now());
-        Some(wait.clamp(Duration::from_millis(1), quota.replenish_interval().max(Duration::from_millis(1))))
+        if before > 0 {
+            return Some(line);
+        }
+        match self.limiter.check() {
+            Ok(()) => {
+                waiting.turns.served(ticket);
+                None
+            }
+            Err(refused) => {
+                let wait = refused.wait_time_from(DefaultClock::default().now());
+                Some(wait.clamp(Duration::from_millis(1), interval))
+            }
+        }
     }
 
     /// True if forgetting this principal changes nothing: unused for a window, its budget is whole again.
     fn is_idle(&self, now: Instant) -> bool {
-        let times = lock(&self.times);
-        times.not_before <= now && now.duration_since(times.used) >= WINDOW
+        let waiting = lock(&self.waiting);
+        waiting.not_before <= now && now.duration_since(waiting.used) >= WINDOW
     }
 }
 
@@ -124,15 +168,62 @@ mod tests {
         ApiToken::parse(text.as_bytes()).unwrap().fingerprint()
     }
 
+    fn asker() -> Asker {
+        Asker::default()
+    }
+
+    #[tokio::test]
+    async fn a_crowd_in_one_namespace_holds_another_up_for_one_turn() {
+        // One at once, and then one in 20 ms.
+        let budget = Budget {
+            quota: Quota::with_period(Duration::from_millis(20)).unwrap(),
+            ..Budget::new(1, Duration::from_secs(5))
+        };
+        let (budget, served) = (Arc::new(budget), Arc::new(Mutex::new(0_usize)));
+        let crowd: Vec<_> = (0..60)
+            .map(|_| {
+                let (budget, served) = (Arc::clone(&budget), Arc::clone(&served));
+                tokio::spawn(async move {
+                    if budget.admit(token("shared"), &Asker::new("crowd")).await.is_ok() {
+                        *lock(&served) += 1;
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..8 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let before = *lock(&served);
+            budget.admit(token("shared"), &Asker::new("quiet")).await.unwrap();
+            let overtaken_by = *lock(&served) - before;
+            assert!(overtaken_by <= 2, "{overtaken_by} were served first");
+        }
+        assert!(*lock(&served) < 60, "the crowd was still waiting");
+        crowd.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test]
+    async fn whoever_is_far_back_is_told_at_once_when_to_come_again() {
+        let budget = Budget {
+            quota: Quota::with_period(Duration::from_millis(100)).unwrap(),
+            ..Budget::new(1, Duration::from_secs(1))
+        };
+        let (token, asker) = (token("a"), asker());
+        let ask = |_| budget.admit(token, &asker);
+        let answers = futures::future::join_all((0..40).map(ask)).await;
+        let put_off: Vec<Duration> = answers.into_iter().filter_map(Result::err).collect();
+        assert!((25..=32).contains(&put_off.len()), "{}", put_off.len());
+        assert!(put_off.iter().any(|wait| *wait >= Duration::from_secs(1)), "{put_off:?}");
+    }
+
     #[tokio::test]
     async fn a_quarter_may_be_used_at_once_and_the_rest_comes_evenly() {
         let budget = Budget::new(100, Duration::ZERO);
         for _ in 0..25 {
-            assert_eq!(budget.admit(token("a")).await, Ok(()));
+            assert_eq!(budget.admit(token("a"), &asker()).await, Ok(()));
         }
-        let wait = budget.admit(token("a")).await.unwrap_err();
+        let wait = budget.admit(token("a"), &asker()).await.unwrap_err();
         assert!(wait <= Duration::from_secs(4), "75 in 5 minutes is one in 4 s, not {wait:?}");
-        assert_eq!(budget.admit(token("b")).await, Ok(()), "another token has its own budget");
+        assert_eq!(budget.admit(token("b"), &asker()).await, Ok(()), "another token has its own budget");
     }
 
     #[tokio::test]
@@ -140,37 +231,37 @@ mod tests {
         let budget = Budget::new(3000, Duration::from_secs(2));
         budget.hold(token("a"), Duration::from_millis(50));
         let before = Instant::now();
-        assert_eq!(budget.admit(token("a")).await, Ok(()));
+        assert_eq!(budget.admit(token("a"), &asker()).await, Ok(()));
         assert!(before.elapsed() >= Duration::from_millis(50));
 
         budget.hold(token("a"), Duration::from_mins(5));
         budget.hold(token("a"), Duration::from_secs(1));
-        let wait = budget.admit(token("a")).await.unwrap_err();
+        let wait = budget.admit(token("a"), &asker()).await.unwrap_err();
         assert!(wait > Duration::from_secs(299), "a shorter hold does not end a longer one: {wait:?}");
-        assert_eq!(budget.admit(token("b")).await, Ok(()));
+        assert_eq!(budget.admit(token("b"), &asker()).await, Ok(()));
     }
 
     #[tokio::test]
     async fn the_smallest_and_largest_budgets_work() {
         for requests in [0, 1, 2, 3, u32::MAX] {
             let budget = Budget::new(requests, Duration::ZERO);
-            assert_eq!(budget.admit(token("a")).await, Ok(()), "{requests}");
+            assert_eq!(budget.admit(token("a"), &asker()).await, Ok(()), "{requests}");
         }
         let budget = Budget::new(1, Duration::ZERO);
-        assert_eq!(budget.admit(token("a")).await, Ok(()));
-        assert!(budget.admit(token("a")).await.unwrap_err() > Duration::from_secs(299));
+        assert_eq!(budget.admit(token("a"), &asker()).await, Ok(()));
+        assert!(budget.admit(token("a"), &asker()).await.unwrap_err() > Duration::from_secs(299));
     }
 
     #[tokio::test]
     async fn unused_limiters_are_dropped_and_held_ones_are_not() {
         let budget = Budget::new(1000, Duration::ZERO);
         for name in ["idle", "held", "used"] {
-            assert_eq!(budget.admit(token(name)).await, Ok(()));
+            assert_eq!(budget.admit(token(name), &asker()).await, Ok(()));
         }
         budget.hold(token("held"), Duration::from_mins(15));
         let long_ago = Instant::now().checked_sub(WINDOW).unwrap();
         for name in ["idle", "held"] {
-            lock(&budget.principal(token(name)).times).used = long_ago;
+            lock(&budget.principal(token(name)).waiting).used = long_ago;
         }
         lock(&budget.principals).swept = long_ago;
         drop(budget.principal(token("used")));

@@ -309,7 +309,7 @@ impl Client {
     async fn call(&self, token: &ApiToken, call: Call<'_>) -> Result<Reply, Error> {
         let operation = call.operation;
         let principal = token.fingerprint();
-        self.0.budget.admit(principal).await.map_err(|wait| Error {
+        self.0.budget.admit(principal, token.asker()).await.map_err(|wait| Error {
             retry_after: Some(wait),
             ..Error::new(operation, Kind::RateLimited, "held back so as not to pass it")
         })?;

@@ -2,8 +2,9 @@
 //! conflict; whoever calls it does.
 //!
 //! ```text
-//! client ── budget (one per token) ── headers (Retry-After, Ratelimit, cf-ray)
+//! client ── headers (Retry-After, Ratelimit, cf-ray)
 //!    │
+//!    ├── budget (one per token) ── turns (of those who wait for it)
 //!    ├── write (all changes of a zone in one batch, and whose fault it is) ── lane (one turn for all who wait)
 //!    ├── paging (all pages or an error)
 //!    └── wire (JSON) ── txt (quoting) ── model ── zone (which zone serves a domain)
@@ -21,6 +22,7 @@ mod lane;
 mod model;
 mod paging;
 mod token;
+mod turns;
 mod txt;
 mod wire;
 mod write;

@@ -1,7 +1,7 @@
 //! The API token: cleaned before it meets the HTTP library, never shown, recognisable only by a keyed hash.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use reqwest::header::{HeaderValue, InvalidHeaderValue};
 use secrecy::zeroize::Zeroizing;
@@ -34,9 +34,19 @@ pub enum TokenError {
     OriginCaKey,
 }
 
+/// On whose behalf Cloudflare is asked: a namespace. Those who share a token take turns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Asker(Arc<str>);
+
+impl Asker {
+    pub(super) fn new(namespace: &str) -> Self {
+        Self(namespace.into())
+    }
+}
+
 /// A Cloudflare API token (user or account owned), without the white space around it.
 #[derive(Clone)]
-pub struct ApiToken(SecretString);
+pub struct ApiToken(SecretString, Asker);
 
 impl ApiToken {
     /// Reads a token from the value of a Secret's key: at most 4 KiB, ASCII whitespace around it is dropped (a trailing
@@ -60,7 +70,17 @@ impl ApiToken {
         if text.starts_with("v1.0-") {
             return Err(TokenError::OriginCaKey);
         }
-        Ok(Self(SecretString::from(text)))
+        Ok(Self(SecretString::from(text), Asker::default()))
+    }
+
+    /// The same token, used on behalf of `namespace`.
+    #[must_use]
+    pub fn on_behalf_of(self, namespace: &str) -> Self {
+        Self(self.0, Asker::new(namespace))
+    }
+
+    pub(super) fn asker(&self) -> &Asker {
+        &self.1
     }
 
     /// True if an account owns the token, as far as its form tells: an older one may be either's.
