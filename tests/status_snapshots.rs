@@ -182,13 +182,13 @@ fn a_missing_spf_record_ends_ready() {
     world.records.retain(|r| r.record_type != "TXT");
     assert_snapshot!(see(&mut world, |seen| seen.zone = Observed::NotConfigured), @r#"
     Some(Pending), records Some("4/5")
-    Ready = False WaitingForDNS: 1 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. TXT bounce.mail.example.com: Not at the domain's name servers yet: add a TXT record of this name with the value v=spf1 include:amazonses.com ~all
+    Ready = False WaitingForDNS: 1 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. TXT bounce.mail.example.com: The name exists at the domain's name servers, without a TXT record: add one of this name with the value v=spf1 include:amazonses.com ~all
     IdentityReady = True Synced: SES has the identity in us-east-1
     RecordsSynced = True Synced: All records are handed over
-    DNSVerified = False WaitingForDNS: 1 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. TXT bounce.mail.example.com: Not at the domain's name servers yet: add a TXT record of this name with the value v=spf1 include:amazonses.com ~all
+    DNSVerified = False WaitingForDNS: 1 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. TXT bounce.mail.example.com: The name exists at the domain's name servers, without a TXT record: add one of this name with the value v=spf1 include:amazonses.com ~all
     DKIMVerified = True Verified: SES has verified the domain by DKIM
     MailFromVerified = True Verified: SES has verified the MAIL FROM domain bounce.mail.example.com
-    Reconciling = True WaitingForDNS: 1 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. TXT bounce.mail.example.com: Not at the domain's name servers yet: add a TXT record of this name with the value v=spf1 include:amazonses.com ~all
+    Reconciling = True WaitingForDNS: 1 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. TXT bounce.mail.example.com: The name exists at the domain's name servers, without a TXT record: add one of this name with the value v=spf1 include:amazonses.com ~all
     "#);
 }
 
@@ -273,7 +273,7 @@ fn what_was_found_instead_is_shown() {
     CNAME aaa._domainkey.mail.example.com Missing []: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com
     CNAME bbb._domainkey.mail.example.com Missing []: Not at the domain's name servers yet: add a CNAME record of this name with the value bbb.dkim.amazonses.com
     CNAME ccc._domainkey.mail.example.com Missing []: Not at the domain's name servers yet: add a CNAME record of this name with the value ccc.dkim.amazonses.com
-    TXT bounce.mail.example.com Incorrect ["v=spf1 include:example.net\\u{1b}[31m -all"]: Add include:amazonses.com to the SPF record, before its last term
+    TXT bounce.mail.example.com Incorrect ["v=spf1 include:example.net\\u{1b}[31m -all"]: Add include:amazonses.com to the SPF record, before its last term, for example v=spf1 include:amazonses.com -all
     MX bounce.mail.example.com Incorrect ["5 mx.example.net"]: Change the MX record to 10 feedback-smtp.us-east-1.amazonses.com: SES accepts no other mail exchanger there
     "#);
 }

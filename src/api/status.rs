@@ -281,7 +281,10 @@ pub struct RecordStatus {
     pub required: bool,
     /// What DNS says.
     pub state: RecordState,
-    /// The one cause, where there is one.
+    /// The one cause, where there is one. Missing: NotPublished, SuffixDoubled, NameTypo, MissingDomainkey, ZoneNotDelegated,
+    /// ZonePending. Incorrect: WrongValue, WrongRegion, LiteralQuotes, RecordProxied, CNAMEFlattened, ExtraMX, MultipleSPF,
+    /// CNAMEBlocksRecord, SplitHorizon. Found: NotYetVisible, NegativelyCached. Unknown: LookupFailed, DNSSECBogus. More may
+    /// be added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub cause: Option<String>,
@@ -358,7 +361,7 @@ pub struct VerificationStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Recommendation {
-    /// UseSubdomain, PublishDMARC, …
+    /// UseSubdomain, PublishDMARC, DMARCPolicyInForce, DMARCInvalid, DMARCReportNotAuthorised, …
     #[schemars(length(max = 64))]
     pub code: String,
     /// The advice.

@@ -3,11 +3,16 @@
 //! Pure.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+use super::dmarc::{self, Published};
 use super::lookup::{Answer, Lookup, Source};
-use super::record::{RecordData, WantedRecord};
+use super::record::{RecordData, RecordType, WantedRecord};
+use super::spf;
 use crate::api::v1alpha1::{RecordPurpose, RecordState};
 use crate::observe::observation::Lookups;
 use crate::text::printable;
+
+pub use super::dmarc::is_dmarc;
+pub use super::spf::{includes_ses, is_spf};
 
 /// What DNS says of one wanted record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,16 +53,24 @@ pub fn all_found(wanted: &[WantedRecord], lookups: &Lookups) -> bool {
 }
 
 fn missing(wanted: &WantedRecord, lookup: &Lookup) -> Judgement {
-    let kind = wanted.data.record_type();
+    let kind = match wanted.data.record_type() {
+        RecordType::Mx => "an MX",
+        RecordType::Cname => "a CNAME",
+        RecordType::Txt => "a TXT",
+    };
     let whom = match lookup.source {
         Source::Authoritative => "the domain's name servers",
         Source::Recursive => "the resolvers",
     };
-    Judgement {
-        state: RecordState::Missing,
-        observed: Vec::new(),
-        message: Some(format!("Not at {whom} yet: add a {kind} record of this name with the value {}", wanted.data)),
-    }
+    let message = match lookup.answer {
+        // The name is there: what was added has another type, or sits below it.
+        Answer::NoData => format!(
+            "The name exists at {whom}, without {kind} record: add one of this name with the value {}",
+            wanted.data
+        ),
+        _ => format!("Not at {whom} yet: add {kind} record of this name with the value {}", wanted.data),
+    };
+    Judgement { state: RecordState::Missing, observed: Vec::new(), message: Some(message) }
 }
 
 fn judge_records(wanted: &WantedRecord, lookup: &Lookup, records: &[RecordData]) -> Judgement {
@@ -66,6 +79,14 @@ fn judge_records(wanted: &WantedRecord, lookup: &Lookup, records: &[RecordData])
     if of_type.is_empty() {
         if records.is_empty() {
             return missing(wanted, lookup);
+        }
+        if wanted.purpose == RecordPurpose::Dmarc {
+            // A policy may be kept elsewhere: receivers follow the alias.
+            return Judgement {
+                message: Some("An alias is there and is left alone: the policy that it leads to applies".to_owned()),
+                observed: shown(records.iter()),
+                ..found()
+            };
         }
         let message = format!("Remove the CNAME at {}: next to it no {kind} record can exist.", wanted.name);
         return incorrect(records.iter(), message);
@@ -108,56 +129,58 @@ fn judge_mx(wanted: &WantedRecord, records: &[&RecordData]) -> Judgement {
 
 /// Exactly one SPF record (RFC 7208, section 4.5), which includes SES. Other TXT records beside it do not matter.
 fn judge_spf(wanted: &WantedRecord, lookup: &Lookup, records: &[&RecordData]) -> Judgement {
-    let spf: Vec<&RecordData> = records.iter().copied().filter(|r| is_spf(r.value())).collect();
-    match spf.as_slice() {
+    let policies: Vec<&RecordData> = records.iter().copied().filter(|r| is_spf(r.value())).collect();
+    let merged = Some(spf::merged(policies.iter().map(|r| r.value()))).filter(|text| text.len() <= OBSERVED_LENGTH);
+    let merged = merged.map_or_else(String::new, |text| format!(", for example {text}"));
+    match policies.as_slice() {
         [] => Judgement { observed: shown(records.iter().copied()), ..missing(wanted, lookup) },
+        [only] if spf::has_too_many_lookups(only.value()) => incorrect(
+            policies.iter().copied(),
+            "Remove terms from the SPF record: with more than 10 that need a look-up, SPF fails for every mail"
+                .to_owned(),
+        ),
         [only] if includes_ses(only.value()) => found(),
         [_] => incorrect(
-            spf.iter().copied(),
-            "Add include:amazonses.com to the SPF record, before its last term".to_owned(),
+            policies.iter().copied(),
+            format!("Add include:amazonses.com to the SPF record, before its last term{merged}"),
         ),
         _ => incorrect(
-            spf.iter().copied(),
-            format!("Merge the SPF records at {} into one: with several, SPF fails for every mail", wanted.name),
+            policies.iter().copied(),
+            format!(
+                "Merge the SPF records at {} into one: with several, SPF fails for every mail{merged}",
+                wanted.name
+            ),
         ),
     }
 }
 
-/// Any single valid DMARC record satisfies, whoever made it.
+/// Any single valid DMARC record satisfies, whoever made it: it is never changed, and never doubled.
 fn judge_dmarc(wanted: &WantedRecord, lookup: &Lookup, records: &[&RecordData]) -> Judgement {
-    let dmarc: Vec<&RecordData> = records.iter().copied().filter(|r| is_dmarc(r.value())).collect();
-    match dmarc.as_slice() {
-        [] => Judgement { observed: shown(records.iter().copied()), ..missing(wanted, lookup) },
-        [_] => found(),
-        _ => incorrect(
-            dmarc.iter().copied(),
-            "Keep exactly one DMARC record: receivers ignore all of several".to_owned(),
+    let all: Vec<RecordData> = records.iter().copied().cloned().collect();
+    let meant = || all.iter().filter(|r| dmarc::is_meant_as_dmarc(r.value()));
+    match dmarc::published(&all) {
+        Published::None => Judgement { observed: shown(records.iter().copied()), ..missing(wanted, lookup) },
+        Published::One(_) if meant().any(|r| *r == wanted.data) => found(),
+        Published::One(policy) => Judgement {
+            message: Some(format!(
+                "Another DMARC record is there (p={}) and is left as it is; for what spec.dmarc says, change it to {}",
+                policy.policy.as_str(),
+                wanted.data
+            )),
+            observed: shown(meant()),
+            ..found()
+        },
+        Published::Invalid(_) => incorrect(
+            meant(),
+            format!(
+                "Receivers ignore the DMARC record that is there; it is left as it is. Change it to {}",
+                wanted.data
+            ),
         ),
+        Published::Several => {
+            incorrect(meant(), "Keep exactly one DMARC record: receivers ignore all of several".to_owned())
+        }
     }
-}
-
-/// True for an SPF record: RFC 7208, section 4.5.
-pub fn is_spf(text: &str) -> bool {
-    let mut terms = text.split(' ').filter(|t| !t.is_empty());
-    terms.next().is_some_and(|version| version.eq_ignore_ascii_case("v=spf1"))
-}
-
-/// True if an SPF record lets SES send.
-pub fn includes_ses(spf: &str) -> bool {
-    spf.split_ascii_whitespace()
-        .map(|term| term.strip_prefix('+').unwrap_or(term).to_ascii_lowercase())
-        .any(|term| term.strip_suffix('.').unwrap_or(&term) == "include:amazonses.com")
-}
-
-/// True for a DMARC record: RFC 7489, section 6.6.3.
-pub fn is_dmarc(text: &str) -> bool {
-    let mut tags = text.split(';').map(|tag| tag.split_once('=').map(|(name, value)| (name.trim(), value.trim())));
-    // The version comes first and is case-sensitive.
-    tags.next().flatten() == Some(("v", "DMARC1"))
-        && tags.flatten().any(|(name, value)| {
-            name.eq_ignore_ascii_case("p")
-                && ["none", "quarantine", "reject"].iter().any(|p| value.eq_ignore_ascii_case(p))
-        })
 }
 
 fn found() -> Judgement {
@@ -168,7 +191,20 @@ fn incorrect<'a>(records: impl Iterator<Item = &'a RecordData>, message: String)
     Judgement { state: RecordState::Incorrect, observed: shown(records), message: Some(message) }
 }
 
-fn shown<'a>(records: impl Iterator<Item = &'a RecordData>) -> Vec<String> {
+/// True if `data` is what `wanted` asks for, as mail software and SES see it.
+pub fn is_right(wanted: &WantedRecord, data: &RecordData) -> bool {
+    match wanted.purpose {
+        RecordPurpose::Dkim => *data == wanted.data,
+        RecordPurpose::BounceMx => {
+            data.record_type() == wanted.data.record_type() && data.value() == wanted.data.value()
+        }
+        RecordPurpose::Spf => matches!(data, RecordData::Txt(text) if is_spf(text) && includes_ses(text)),
+        RecordPurpose::Dmarc => matches!(data, RecordData::Txt(text) if is_dmarc(text)),
+    }
+}
+
+/// Values in the form of [`Judgement::observed`].
+pub fn shown<'a>(records: impl Iterator<Item = &'a RecordData>) -> Vec<String> {
     let mut values: Vec<String> = records.map(|r| printable(&r.to_string(), OBSERVED_LENGTH)).collect();
     values.sort();
     values.truncate(OBSERVED_COUNT);

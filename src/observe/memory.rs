@@ -12,6 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::duels::Duels;
 use super::holds::{Attempt, Holds};
+use super::kept::Kept;
 use super::observation::{Fault, Lookups, Question, Standing, ZoneView};
 use crate::api::v1alpha1::OnMxFailure;
 use crate::dns::cloudflare::{ApiToken, Change, ZoneRecord};
@@ -51,6 +52,7 @@ pub struct Memory {
     /// When places that the spec has left were last looked at, and what that depended on.
     left: BTreeMap<u64, Read<u64>>,
     lookups: Option<Read<Lookups>>,
+    evidence: Kept,
     holds: Holds,
     /// The names of the records that the last failed write was about.
     refused: BTreeSet<DnsName>,
@@ -279,6 +281,7 @@ impl Memory {
         self.zone_is_stale = true;
         self.lookups = None;
         self.left.clear();
+        self.evidence = Kept::default();
         self.holds.clear();
         self.duels.forget();
     }
@@ -317,6 +320,11 @@ impl Memory {
     /// Remembers the answers of DNS.
     pub fn lookups_read(&mut self, lookups: Lookups, now: Timestamp) {
         self.lookups = Some(Read { value: lookups, at: now });
+    }
+
+    /// The evidence that was gathered on the records.
+    pub fn evidence(&mut self) -> &mut Kept {
+        &mut self.evidence
     }
 
     /// The failed writes that are not due again. `cause` stands for what they depend on.
@@ -383,7 +391,7 @@ const JUST_MADE: Duration = Duration::from_mins(1);
 
 /// Passes come up to a tenth early, so that many objects do not wake together: whoever waits to the second is always
 /// just too early, and then reads in every second pass only.
-fn is_over(wait: Duration, since: Timestamp, now: Timestamp) -> bool {
+pub(super) fn is_over(wait: Duration, since: Timestamp, now: Timestamp) -> bool {
     elapsed(since, now) >= wait.saturating_sub(wait / 10)
 }
 

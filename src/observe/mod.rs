@@ -3,7 +3,9 @@
 pub mod credential;
 pub mod duels;
 mod endpoint;
+mod evidence;
 pub mod holds;
+pub mod kept;
 mod left;
 pub mod memory;
 pub mod observation;
@@ -19,6 +21,7 @@ pub use self::endpoint::fault as endpoint_fault;
 use futures::stream::{self, StreamExt};
 use k8s_openapi::jiff::Timestamp;
 
+use self::evidence::Inquiry;
 use self::memory::Memory;
 use self::observation::{Claim, Fault, Lookups, Observation, Observed, Question, ZoneView};
 use self::zone::{Ages, Asked, Zones};
@@ -28,6 +31,7 @@ use crate::api::v1alpha1::{
     RecordState, SecretKeyRef, SendingDomain, SendingDomainSpec,
 };
 use crate::dns::cloudflare::{self, ApiToken};
+use crate::dns::evidence::Evidence;
 use crate::dns::judge;
 use crate::dns::lookup::Resolver;
 use crate::dns::record::{DnsName, WantedRecord};
@@ -172,9 +176,9 @@ pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut M
     let (token, zone, place) = observe_zone(from, sources, memory, has_tokens).await;
     let cause = hash(&(place, ours.is_some_and(ses::identity::Identity::is_dkim_verified)));
     let endpoint = endpoint::observe(from, sources).await;
-    let lookups = match ours {
-        Some(identity) if !from.deleted() => observe_dns(from, sources, memory, identity).await,
-        Some(_) | None => Lookups::new(),
+    let (lookups, evidence) = match ours {
+        Some(identity) if !from.deleted() => Box::pin(observe_dns(from, sources, memory, identity)).await,
+        Some(_) | None => (Lookups::new(), Evidence::default()),
     };
     let wanted = ours.map(|identity| desired::wanted_records(from.spec(), identity, &from.account.region));
     let wanted = wanted.filter(|wanted| is_complete(wanted)).unwrap_or_default();
@@ -186,6 +190,7 @@ pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut M
         left: left.places,
         served: left.served,
         lookups,
+        evidence,
         dns_check: sources.resolver.is_some(),
         claim,
         standing: memory.standing(cause, from.now),
@@ -201,6 +206,7 @@ fn nothing_seen(claim: Claim) -> Observation {
         left: Vec::new(),
         served: BTreeMap::new(),
         lookups: Lookups::new(),
+        evidence: Evidence::default(),
         dns_check: true,
         claim,
         standing: observation::Standing::default(),
@@ -313,13 +319,34 @@ async fn observe_dns(
     sources: &Sources<'_>,
     memory: &mut Memory,
     identity: &ses::identity::Identity,
-) -> Lookups {
+) -> (Lookups, Evidence) {
     let wanted = desired::wanted_records(from.spec(), identity, &from.account.region);
     let Some(resolver) = sources.resolver else {
         // Nobody looks, so nothing keeps SES from finding the records.
         memory.looked_up(is_complete(&wanted), false, from.now);
-        return Lookups::new();
+        return (Lookups::new(), Evidence::default());
     };
+    let lookups = observe_records(from, resolver, memory, &wanted).await;
+    let inquiry = Inquiry {
+        resolver,
+        domain: DnsName::new(&from.spec().domain),
+        wanted: &wanted,
+        lookups: &lookups,
+        dmarc: from.spec().dmarc.as_ref(),
+        ready: from.ready,
+        pace: from.pace,
+        now: from.now,
+    };
+    let evidence = inquiry.gather(memory.evidence()).await;
+    (lookups, evidence)
+}
+
+async fn observe_records(
+    from: &Viewpoint<'_>,
+    resolver: &Resolver,
+    memory: &mut Memory,
+    wanted: &[WantedRecord],
+) -> Lookups {
     let questions: Vec<Question> = wanted.iter().map(|w| (w.name.clone(), w.data.record_type())).collect();
     // While something is to be taken away elsewhere, only what DNS says now counts.
     let settled = from.ready && from.left_places().is_empty();
@@ -330,7 +357,7 @@ async fn observe_dns(
     let wrong =
         |w: &WantedRecord| matches!(judge::judge(w, &lookups).state, RecordState::Missing | RecordState::Incorrect);
     let lost = wanted.iter().filter(|w| w.required).any(wrong);
-    memory.looked_up(is_complete(&wanted) && !lost, lost, from.now);
+    memory.looked_up(is_complete(wanted) && !lost, lost, from.now);
     memory.lookups_read(lookups.clone(), from.now);
     lookups
 }

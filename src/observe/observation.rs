@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::PreviousPlace;
 use crate::dns::cloudflare::{Zone, ZoneRecord};
+use crate::dns::evidence::Evidence;
 use crate::dns::external_dns::Found;
 use crate::dns::lookup::Lookup;
 use crate::dns::record::{DnsName, RecordType};
@@ -118,6 +119,8 @@ pub struct Observation {
     pub served: BTreeMap<DnsName, ServedBy>,
     /// What DNS answers. Empty until the records are known, and with `--dns-check off`.
     pub lookups: Lookups,
+    /// What tells apart why a record is not as it should be.
+    pub evidence: Evidence,
     /// Whether DNS is asked at all.
     pub dns_check: bool,
     /// Whether the object may have its domain at all.

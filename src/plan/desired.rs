@@ -76,8 +76,52 @@ fn dmarc_record(dmarc: &DmarcSpec) -> String {
     text
 }
 
-/// Commas and exclamation marks inside a URI must be written in percent-encoding (RFC 7489, section 6.4); the schema
-/// admits the latter only as the size limit at the end.
+/// The URIs as one list. What separates URIs, tags and size limits must be written in percent-encoding inside a URI (RFC
+/// 7489, section 6.2), which the schema asks for; an object from before the schema must not break the record either.
 fn uris(reports: &[MailtoUri]) -> String {
-    reports.iter().map(|uri| uri.0.as_str()).collect::<Vec<_>>().join(",")
+    reports.iter().map(|uri| encoded(&uri.0)).collect::<Vec<_>>().join(",")
+}
+
+/// `uri` with `,`, `;` and `!` encoded, but for the `!` of a size limit at its end, such as `!10m`.
+fn encoded(uri: &str) -> String {
+    let is_limit = |text: &str| {
+        let digits = text.strip_suffix(['k', 'm', 'g', 't']).unwrap_or(text);
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let (address, limit) = match uri.rsplit_once('!') {
+        Some((address, limit)) if is_limit(limit) => (address, Some(limit)),
+        _ => (uri, None),
+    };
+    let address = address.replace(',', "%2C").replace(';', "%3B").replace('!', "%21");
+    limit.map_or_else(|| address.clone(), |limit| format!("{address}!{limit}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::v1alpha1::DmarcPolicy;
+    use crate::dns::dmarc;
+
+    #[test]
+    fn a_dmarc_record_is_valid_whatever_the_spec_says() {
+        let uri = |text: &str| MailtoUri(text.to_owned());
+        let spec = DmarcSpec {
+            policy: DmarcPolicy::Quarantine,
+            subdomain_policy: Some(DmarcPolicy::Reject),
+            aggregate_reports: vec![uri("mailto:a@example.com!10m"), uri("mailto:b,c;d!e@example.net")],
+            failure_reports: vec![uri("mailto:f@example.com")],
+            dkim_alignment: DmarcAlignment::Strict,
+            spf_alignment: DmarcAlignment::Relaxed,
+        };
+        let text = dmarc_record(&spec);
+        assert_eq!(
+            text,
+            "v=DMARC1; p=quarantine; sp=reject; rua=mailto:a@example.com!10m,mailto:b%2Cc%3Bd%21e@example.net; \
+             ruf=mailto:f@example.com; adkim=s"
+        );
+        let read = dmarc::parse(&text).unwrap();
+        assert_eq!((read.policy, read.subdomain_policy), (DmarcPolicy::Quarantine, Some(DmarcPolicy::Reject)));
+        assert_eq!(read.report_hosts, ["example.com", "example.net"].map(DnsName::new));
+        assert_eq!(dmarc_record(&DmarcSpec::default()), "v=DMARC1; p=none");
+    }
 }

@@ -14,13 +14,14 @@ use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::get_email_identity::GetEmailIdentityOutput;
 use aws_sdk_sesv2::types::{
     BehaviorOnMxFailure, DkimAttributes, DkimSigningAttributes, DkimSigningAttributesOrigin, DkimSigningKeyLength,
-    MailFromAttributes, Tag,
+    MailFromAttributes, SoaRecord, Tag,
 };
 
 use super::budget::Budget;
 use super::error::{Error, Kind};
-use super::identity::{Dkim, Identity, MailFrom, SesStatus};
+use super::identity::{Dkim, Identity, MailFrom, SesStatus, ZoneSeen};
 use crate::api::v1alpha1::{DkimKeyLength, OnMxFailure};
+use crate::dns::record::DnsName;
 use crate::telemetry::metrics::{Metrics, Upstream};
 
 /// With whose credentials, and where, an identity is managed.
@@ -131,6 +132,7 @@ impl Client {
             configuration_set: new.configuration_set.clone(),
             tags: new.tags.clone(),
             error: None,
+            zone_seen: None,
         })
     }
 
@@ -268,7 +270,13 @@ fn identity(output: &GetEmailIdentityOutput) -> Identity {
         configuration_set: output.configuration_set_name().filter(|n| !n.is_empty()).map(str::to_owned),
         tags: output.tags().iter().map(|t| (t.key().to_owned(), t.value().to_owned())).collect(),
         error: output.verification_info().and_then(|i| i.error_type()).map(|e| e.as_str().to_owned()),
+        zone_seen: output.verification_info().and_then(|i| i.soa_record()).and_then(zone_seen),
     }
+}
+
+fn zone_seen(soa: &SoaRecord) -> Option<ZoneSeen> {
+    let primary = soa.primary_name_server().filter(|name| !name.is_empty())?;
+    Some(ZoneSeen { primary: DnsName::new(primary), serial: u32::try_from(soa.serial_number()).ok()? })
 }
 
 fn dkim(attributes: Option<&DkimAttributes>) -> Dkim {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::api::v1alpha1::{DkimKeyLength, OnMxFailure};
+use crate::dns::record::DnsName;
 
 /// A status of SES: of the verification, of DKIM or of MAIL FROM. Open, for SES has added values before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +75,17 @@ pub struct Identity {
     pub tags: BTreeMap<String, String>,
     /// SES's error of its last look at DNS.
     pub error: Option<String>,
+    /// The zone that SES saw when it looked.
+    pub zone_seen: Option<ZoneSeen>,
+}
+
+/// What SES tells of the zone's start of authority (`VerificationInfo.SOARecord`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneSeen {
+    /// The primary name server.
+    pub primary: DnsName,
+    /// The serial number.
+    pub serial: u32,
 }
 
 /// The DKIM part of an identity.

@@ -4,11 +4,13 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod conditions;
+mod dmarc;
 mod dns;
 pub mod events;
 mod recommendations;
 mod records;
 pub mod schedule;
+mod ses_view;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -73,7 +75,7 @@ pub fn compute(old: &SendingDomainStatus, report: &Report<'_>) -> SendingDomainS
     if !report.identity_is_unavailable() {
         status.identity =
             report.identity().map(|identity| identity_status(identity, report)).or_else(|| region_only(old));
-        status.records = report.plan.wanted.iter().map(|w| records::status(w, report.seen)).collect();
+        status.records = records::all(report);
         status.records_found = records::found(&status.records, report);
         status.verification = verification(old, report);
     }

@@ -39,6 +39,7 @@ pub(super) fn recommendations(report: &Report<'_>) -> Vec<Recommendation> {
                     .to_owned(),
         });
     }
+    recommendations.extend(super::dmarc::recommendations(report));
     recommendations
 }
 

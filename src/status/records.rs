@@ -1,23 +1,34 @@
 //! What status says of each record.
 
 use super::Report;
+use super::ses_view::SesView;
 use crate::api::v1alpha1::{RecordState, RecordStatus};
-use crate::dns::cloudflare::ZoneRecord;
-use crate::dns::judge;
-use crate::dns::record::WantedRecord;
+use crate::dns::cause::{self, Case, Diagnosis};
+use crate::dns::judge::{self, Judgement};
+use crate::dns::lookup::{Addresses, Source};
+use crate::dns::record::{DnsName, WantedRecord};
 use crate::observe::observation::Observation;
 use crate::ses::identity::DKIM_TOKENS;
 use crate::text::printable;
 
-/// The status of one record.
-pub(super) fn status(wanted: &WantedRecord, seen: &Observation) -> RecordStatus {
+/// The status of every record that the domain needs.
+pub(super) fn all(report: &Report<'_>) -> Vec<RecordStatus> {
+    let domain = DnsName::new(&report.subject.spec.domain);
+    let ses = SesView(report.identity());
+    report.plan.wanted.iter().map(|wanted| status(wanted, &domain, report.seen, ses)).collect()
+}
+
+fn status(wanted: &WantedRecord, domain: &DnsName, seen: &Observation, ses: SesView<'_>) -> RecordStatus {
     let mut judgement = judge::judge(wanted, &seen.lookups);
-    if judgement.state == RecordState::Missing && is_in_zone(wanted, seen) {
-        judgement.message = Some(
-            "Written at Cloudflare, and not at the domain's name servers yet; if that stays so, check at the registrar that the \
-             domain is delegated to the name servers of its Cloudflare zone"
-                .to_owned(),
-        );
+    let diagnosis = diagnose(wanted, domain, seen, &judgement);
+    if let Some(diagnosis) = &diagnosis {
+        judgement.state = diagnosis.cause.state();
+        judgement.message = Some(diagnosis.message.clone());
+        if judgement.observed.is_empty() {
+            judgement.observed = instead(wanted, seen);
+        }
+    } else if judgement.state == RecordState::Found && judgement.message.is_none() {
+        judgement.message = ses.lags_behind(wanted, seen).or_else(|| few_servers(wanted, seen));
     }
     RecordStatus {
         purpose: wanted.purpose,
@@ -27,15 +38,44 @@ pub(super) fn status(wanted: &WantedRecord, seen: &Observation) -> RecordStatus 
         priority: wanted.data.priority().map(i32::from),
         required: wanted.required,
         state: judgement.state,
-        cause: None,
+        cause: diagnosis.map(|d| d.cause.as_str().to_owned()),
         observed: judgement.observed,
         message: judgement.message.map(|m| printable(&m, 1000)),
     }
 }
 
-fn is_in_zone(wanted: &WantedRecord, seen: &Observation) -> bool {
-    let is_it = |r: &ZoneRecord| r.name == wanted.name && r.data.as_ref() == Some(&wanted.data);
-    seen.zone.known().is_some_and(|view| view.records.iter().any(is_it))
+/// The cause of a record that was looked up.
+fn diagnose(wanted: &WantedRecord, domain: &DnsName, seen: &Observation, judgement: &Judgement) -> Option<Diagnosis> {
+    let key = (wanted.name.clone(), wanted.data.record_type());
+    let case = Case {
+        wanted,
+        domain,
+        lookup: seen.lookups.get(&key)?,
+        judgement,
+        evidence: seen.evidence.records.get(&key),
+        cut: seen.evidence.zone.as_ref(),
+        view: &seen.zone,
+    };
+    cause::diagnose(&case)
+}
+
+/// The addresses or the text at the name of a CNAME that is not answered.
+fn instead(wanted: &WantedRecord, seen: &Observation) -> Vec<String> {
+    let Some(evidence) = seen.evidence.records.get(&(wanted.name.clone(), wanted.data.record_type())) else {
+        return Vec::new();
+    };
+    match &evidence.addresses {
+        Some(Addresses::Found(addresses)) => addresses.iter().take(5).map(ToString::to_string).collect(),
+        _ => judge::shown(evidence.text.iter().flatten()),
+    }
+}
+
+/// Some of the name servers have no answer: the others do, and that is what counts.
+fn few_servers(wanted: &WantedRecord, seen: &Observation) -> Option<String> {
+    let lookup = seen.lookups.get(&(wanted.name.clone(), wanted.data.record_type()))?;
+    let (asked, right) = (lookup.servers_asked, lookup.servers_agreeing);
+    (lookup.source == Source::Authoritative && right < asked)
+        .then(|| format!("Answered right by {right} of {asked} name servers; have the DNS provider mend the others"))
 }
 
 /// How many of the required records are found, as `3/5`; absent until the DKIM records are known.

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own helpers may fail the test")]
 
 mod audit;
+mod causes;
 mod cloudflare;
 mod cloudflare_faults;
 mod cloudflare_hostile;
@@ -15,6 +16,7 @@ mod control_plane;
 mod crashes;
 mod crowd;
 mod deletion;
+mod dmarc;
 mod drift;
 mod duplicates;
 mod ends;

@@ -13,6 +13,7 @@ use sending_domain_operator::api::v1alpha1::{
     SecretKeyRef, SendingDomainSpec, SendingDomainStatus,
 };
 use sending_domain_operator::dns::cloudflare::{Change, Zone, ZoneRecord, ZoneStatus, ZoneType};
+use sending_domain_operator::dns::evidence::Evidence;
 use sending_domain_operator::dns::external_dns::{Endpoint, Found};
 use sending_domain_operator::dns::judge;
 use sending_domain_operator::dns::lookup::{Answer, Lookup, Source};
@@ -117,6 +118,7 @@ pub fn identity() -> Identity {
         configuration_set: None,
         tags: mark().tags(sending_domain_operator::api::v1alpha1::IdentityOrigin::Created, None),
         error: None,
+        zone_seen: None,
     }
 }
 
@@ -192,6 +194,7 @@ impl World {
             served: self.served(&wanted, &left),
             left,
             lookups,
+            evidence: Evidence::default(),
             dns_check: true,
             claim: self.claim.clone(),
             standing: self.standing.clone(),

@@ -26,7 +26,7 @@ const MAX_AGE: u32 = 300;
 /// How many names are remembered.
 const MAX_CUTS: usize = 16_384;
 
-/// Where a zone starts and who serves it, as resolvers see it; up to 5 minutes old.
+/// Where a zone starts and who serves it, as resolvers see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneCut {
     /// The name of the zone.
@@ -104,12 +104,16 @@ impl Cuts {
 }
 
 impl Resolver {
-    /// The zone that `name` lies in and its name servers, as resolvers see them. Not limited to public addresses:
-    /// nothing is sent to them.
+    /// The zone that `name` lies in and its name servers, as resolvers see them now: what was remembered is asked anew. Not
+    /// limited to public addresses: nothing is sent to them.
     pub async fn name_servers(&self, name: &DnsName) -> Result<ZoneCut, LookupError> {
         self.check_enabled()?;
         let deadline = Instant::now() + self.settings.timeout;
-        Ok(self.cut(&wire_name(name)?, deadline).await?.publish())
+        let name = wire_name(name)?;
+        if let Some(cut) = self.cuts.get(&name) {
+            self.cuts.forget(&cut.apex);
+        }
+        Ok(self.cut(&name, deadline).await?.publish())
     }
 
     /// The zone cut of `name`, from memory or from the resolvers.

@@ -19,6 +19,9 @@ pub enum Fault {
     Delay(Duration),
     /// Over UDP an empty answer with TC=1; the good answer over TCP.
     Truncate,
+    /// SERVFAIL to questions with RD=1 and CD=0, as a validating resolver answers when DNSSEC signatures are broken; the good
+    /// answer to all others.
+    Bogus,
     /// The good answer with AA=0, as a lame server or a cache gives it.
     NotAuthoritative,
 }

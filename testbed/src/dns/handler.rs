@@ -60,6 +60,9 @@ impl Dns {
         match fault {
             Some(Fault::Drop) => return None,
             Some(Fault::ServFail) => return Some(failure(metadata, ResponseCode::ServFail)),
+            Some(Fault::Bogus) if recursive && !request.metadata.checking_disabled => {
+                return Some(failure(metadata, ResponseCode::ServFail));
+            }
             Some(Fault::Refused) => return Some(failure(metadata, ResponseCode::Refused)),
             Some(Fault::Truncate) if !tcp => {
                 metadata.truncation = true;
@@ -67,7 +70,7 @@ impl Dns {
                 return Some(failure(metadata, ResponseCode::NoError));
             }
             Some(Fault::Delay(wait)) => tokio::time::sleep(wait).await,
-            Some(Fault::Truncate | Fault::NotAuthoritative) | None => {}
+            Some(Fault::Truncate | Fault::NotAuthoritative | Fault::Bogus) | None => {}
         }
         Some(self.good_answer(metadata, &name, rtype, fault))
     }

@@ -18,7 +18,7 @@ pub(crate) mod query;
 mod value;
 mod zone;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -78,9 +78,13 @@ pub struct Query {
     pub tcp: bool,
 }
 
+type Views = BTreeMap<(Name, RecordType), RrSet>;
+
 #[derive(Debug, Default)]
 struct State {
     zones: Zones,
+    /// What resolvers answer instead of the zones' own records.
+    views: Views,
     faults: Faults,
     log: VecDeque<Query>,
 }
@@ -128,6 +132,20 @@ impl Dns {
         let name = value::name(name)?;
         let data = values.iter().map(|v| value::parse(rtype, v.as_ref())).collect::<Result<Vec<_>>>()?;
         self.state().zones.set(&name, rtype, RrSet { ttl, data })
+    }
+
+    /// Has resolvers (RD=1) answer this for one name and type, whatever the zone says: an old copy, or an internal zone of
+    /// the same name. No values: they say that the name does not exist. Ends with [`Dns::clear_views`].
+    pub fn set_view(&self, name: &str, rtype: RecordType, values: &[impl AsRef<str>]) -> Result<()> {
+        let name = value::name(name)?;
+        let data = values.iter().map(|v| value::parse(rtype, v.as_ref())).collect::<Result<Vec<_>>>()?;
+        self.state().views.insert((name, rtype), RrSet { ttl: DEFAULT_TTL, data });
+        Ok(())
+    }
+
+    /// Resolvers answer what the zones say again.
+    pub fn clear_views(&self) {
+        self.state().views.clear();
     }
 
     /// Removes the set of records of one name and type; false if there was none.
@@ -184,7 +202,11 @@ impl Dns {
     }
 
     fn answer(&self, name: &Name, rtype: RecordType, recursive: bool) -> zone::Answer {
-        self.state().zones.answer(name, rtype, recursive)
+        let state = self.state();
+        match state.views.get(&(name.to_lowercase(), rtype)).filter(|_| recursive) {
+            Some(view) => state.zones.view(name, view),
+            None => state.zones.answer(name, rtype, recursive),
+        }
     }
 }
 

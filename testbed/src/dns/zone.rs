@@ -253,6 +253,17 @@ impl Zones {
         None
     }
 
+    /// A resolver's own idea of a name: these records, or that there is no such name.
+    pub(super) fn view(&self, name: &Name, set: &RrSet) -> Answer {
+        let mut answer = Answer::new(ResponseCode::NoError, false);
+        answer.answers.extend(records(name, set));
+        if set.data.is_empty() {
+            answer.code = ResponseCode::NXDomain;
+            answer.authorities.extend(self.zone(name).map(Zone::soa));
+        }
+        answer
+    }
+
     /// A name in none of the zones; see the module documentation.
     fn outside(&self, name: &Name, recursive: bool) -> Answer {
         if !recursive {

@@ -1,0 +1,240 @@
+//! A record that the name servers do not have.
+
+use std::net::IpAddr;
+
+use super::places::{Slip, slip_of};
+use super::{Case, Cause, Diagnosis, incorrect};
+use crate::api::reason::Reason;
+use crate::dns::cloudflare::ZoneRecord;
+use crate::dns::judge;
+use crate::dns::lookup::{Addresses, Answer, LookupErrorKind};
+use crate::dns::record::{DnsName, RecordType};
+
+/// From the most to the least telling; [`not_published`] always holds.
+pub(super) fn diagnose(case: &Case<'_>) -> Diagnosis {
+    zone_pending(case)
+        .or_else(|| in_cloudflare(case))
+        .or_else(|| no_zone(case))
+        .or_else(|| incorrect::split_horizon(case))
+        .or_else(|| literal_quotes(case))
+        .or_else(|| addresses(case))
+        .or_else(|| text(case))
+        .or_else(|| elsewhere(case))
+        .unwrap_or_else(|| not_published(case))
+}
+
+fn zone_pending(case: &Case<'_>) -> Option<Diagnosis> {
+    let fault = case.view.fault().filter(|fault| fault.reason == Reason::ZonePending)?;
+    Some(Diagnosis::new(Cause::ZonePending, fault.message.clone()))
+}
+
+/// What the zone at Cloudflare holds and the name servers do not answer.
+fn in_cloudflare(case: &Case<'_>) -> Option<Diagnosis> {
+    let view = case.view.known()?;
+    let right = |r: &&ZoneRecord| r.name == case.wanted.name && r.data.as_ref() == Some(&case.wanted.data);
+    let record = view.records.iter().find(right)?;
+    if record.proxied {
+        return Some(proxied());
+    }
+    if record.flatten_cname == Some(true) {
+        return Some(flattened("Cloudflare"));
+    }
+    let assigned = &view.zone.name_servers;
+    let elsewhere = match case.cut {
+        Some(Ok(cut)) => cut.apex != view.zone.name || !cut.servers.iter().any(|(server, _)| assigned.contains(server)),
+        Some(Err(kind)) => *kind == LookupErrorKind::NoZone,
+        None => false,
+    };
+    if !elsewhere {
+        return Some(Diagnosis::new(
+            Cause::NotPublished,
+            "Written at Cloudflare, whose name servers do not answer it yet: that usually takes seconds; nothing is to do but wait",
+        ));
+    }
+    let asked = case.zone().map_or_else(
+        || format!("the world finds no name servers for {}", view.zone.name),
+        |cut| format!("the world asks {} for {}", servers(cut.servers.iter().map(|(name, _)| name)), cut.apex),
+    );
+    Some(Diagnosis::new(
+        Cause::ZoneNotDelegated,
+        format!(
+            "Written at Cloudflare, but {asked}: check at the registrar that {} is delegated to the name servers that Cloudflare \
+             assigned ({})",
+            view.zone.name,
+            servers(assigned.iter())
+        ),
+    ))
+}
+
+fn servers<'a>(names: impl Iterator<Item = &'a DnsName>) -> String {
+    let mut names: Vec<&str> = names.map(DnsName::as_str).collect();
+    names.dedup();
+    names.truncate(4);
+    names.join(", ")
+}
+
+/// Nobody serves the domain: it is not registered, or its registrar does not know any name servers.
+fn no_zone(case: &Case<'_>) -> Option<Diagnosis> {
+    let is_suffix = |apex: &DnsName| psl::domain_str(apex.as_str()).is_none();
+    let nobody = match case.cut? {
+        Ok(cut) => is_suffix(&cut.apex),
+        Err(kind) => *kind == LookupErrorKind::NoZone,
+    };
+    nobody.then(|| {
+        Diagnosis::new(
+            Cause::ZoneNotDelegated,
+            format!(
+                "No name server serves {}: check at the registrar that the domain is registered, paid for, and delegated to the \
+                 name servers of your DNS provider",
+                crate::dns::dmarc::organisational(case.domain)
+            ),
+        )
+    })
+}
+
+/// A TXT record whose value is right but for the quotes around it.
+fn literal_quotes(case: &Case<'_>) -> Option<Diagnosis> {
+    let Answer::Records(records) = &case.lookup.answer else { return None };
+    let quoted = records.iter().find(|record| {
+        let bare = record.value().trim().trim_matches(['"', '\u{201c}', '\u{201d}', '\\']);
+        bare != record.value() && judge::is_right(case.wanted, &crate::dns::record::RecordData::Txt(bare.to_owned()))
+    })?;
+    Some(Diagnosis::new(
+        Cause::LiteralQuotes,
+        format!(
+            "The record's value begins and ends with quotes ({}): enter it without them, your DNS provider adds its own",
+            judge::shown(std::iter::once(quoted)).join("")
+        ),
+    ))
+}
+
+/// Addresses where a CNAME should be answered.
+fn addresses(case: &Case<'_>) -> Option<Diagnosis> {
+    let evidence = case.evidence.filter(|evidence| !evidence.wildcard)?;
+    let Addresses::Found(found) = evidence.addresses.as_ref()? else { return None };
+    if case.wanted.data.record_type() != RecordType::Cname {
+        return None;
+    }
+    if found.iter().copied().any(is_cloudflare) {
+        return Some(proxied());
+    }
+    Some(flattened(case.provider().map_or("The DNS provider", |p| p.name)))
+}
+
+fn proxied() -> Diagnosis {
+    Diagnosis::new(
+        Cause::RecordProxied,
+        "Turn the Cloudflare proxy off for this record: set its Proxy status to DNS only (the grey cloud)",
+    )
+}
+
+fn flattened(who: &str) -> Diagnosis {
+    Diagnosis::new(
+        Cause::CnameFlattened,
+        format!(
+            "{who} answers the addresses of the CNAME's target instead of the CNAME: switch CNAME flattening off for this record, \
+             and use the type CNAME, not ALIAS or ANAME"
+        ),
+    )
+}
+
+/// Addresses that Cloudflare's proxy answers with, by their first bits; <https://www.cloudflare.com/ips/>.
+fn is_cloudflare(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => matches!(
+            v4.octets(),
+            [104, 16..=31, ..]
+                | [172, 64..=71, ..]
+                | [162, 158..=159, ..]
+                | [188, 114, 96..=111, _]
+                | [198, 41, 128..=255, _]
+                | [141, 101, 64..=127, _]
+                | [108, 162, 192..=255, _]
+                | [190, 93, 240..=255, _]
+                | [173, 245, 48..=63, _]
+        ),
+        IpAddr::V6(v6) => {
+            matches!(
+                v6.segments(),
+                [0x2606, 0x4700, ..] | [0x2803, 0xf800, ..] | [0x2400, 0xcb00, ..] | [0x2a06, 0x98c0..=0x98c7, ..]
+            )
+        }
+    }
+}
+
+/// The value was entered with the wrong type.
+fn text(case: &Case<'_>) -> Option<Diagnosis> {
+    let evidence = case.evidence.filter(|evidence| !evidence.wildcard)?;
+    let text = evidence.text.as_ref().filter(|text| !text.is_empty())?;
+    Some(Diagnosis::new(
+        Cause::WrongValue,
+        format!(
+            "A TXT record is there ({}), where a CNAME must be: replace it by a CNAME with the value {}",
+            judge::shown(text.iter()).join(" and "),
+            case.wanted.data
+        ),
+    ))
+}
+
+/// The right value under a wrong name, in DNS or in the zone at Cloudflare.
+fn elsewhere(record: &Case<'_>) -> Option<Diagnosis> {
+    let asked = record.evidence.and_then(|e| e.elsewhere.first()).map(|e| (e.name.clone(), e.slip));
+    let (name, slip) = asked.or_else(|| listed(record))?;
+    let (cause, why) = match slip {
+        Slip::SuffixDoubled => (Cause::SuffixDoubled, "the DNS provider adds the domain by itself; "),
+        Slip::MissingDomainkey => (Cause::MissingDomainkey, "its name lacks ._domainkey; "),
+        Slip::Typo => (Cause::NameTypo, ""),
+    };
+    Some(Diagnosis::new(
+        cause,
+        format!("The record was found at {name}: {why}rename it to {} ({})", record.wanted.name, record.enter()),
+    ))
+}
+
+/// What is right in Cloudflare's list, under a name below the domain. The value of a DKIM record is its own; any other
+/// value can be meant for another name.
+fn listed(case: &Case<'_>) -> Option<(DnsName, Slip)> {
+    let view = case.view.known()?;
+    let zone = &view.zone.name;
+    let is_it = |r: &&ZoneRecord| {
+        let near = case.wanted.data.record_type() == RecordType::Cname || is_near(&r.name, &case.wanted.name);
+        near && r.name != case.wanted.name && r.data.as_ref() == Some(&case.wanted.data)
+    };
+    let name = view.records.iter().filter(is_it).map(|r| &r.name).min()?;
+    Some((name.clone(), slip_of(case.wanted, name, case.domain, zone)))
+}
+
+/// True if one is the other with at most two characters added, left out or changed, or with the zone doubled.
+fn is_near(one: &DnsName, other: &DnsName) -> bool {
+    distance(one.as_str(), other.as_str()) <= 2 || one.as_str().starts_with(&format!("{other}."))
+}
+
+/// Levenshtein's distance.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut next = vec![i + 1];
+        for (b, (above, above_left)) in other.iter().zip(row.iter().skip(1).zip(&row)) {
+            let left = next.last().copied().unwrap_or_default();
+            next.push((above + 1).min(left + 1).min(above_left + usize::from(a != *b)));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+fn not_published(case: &Case<'_>) -> Diagnosis {
+    let mut message = case.judgement.message.clone().unwrap_or_default();
+    if let Some(zone) = case.zone() {
+        message = format!("{message}; the zone is {}: {}", zone.apex, case.enter());
+    }
+    let long = case.lookup.negative_ttl.filter(|ttl| ttl.as_secs() > 300);
+    if let Some(ttl) = long {
+        message = format!(
+            "{message}. Who has asked before remembers for up to {} minutes that it was not there",
+            ttl.as_secs().div_ceil(60)
+        );
+    }
+    Diagnosis::new(Cause::NotPublished, message)
+}

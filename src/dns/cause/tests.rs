@@ -1,0 +1,318 @@
+//! Every cause and every near miss, with what the user is told.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use super::*;
+use crate::api::reason::Reason;
+use crate::api::v1alpha1::RecordPurpose;
+use crate::dns::cloudflare::{Zone, ZoneRecord, ZoneStatus, ZoneType};
+use crate::dns::evidence::Elsewhere;
+use crate::dns::lookup::{Addresses, LookupError};
+use crate::dns::record::RecordData;
+use crate::error::ErrorClass;
+use crate::observe::observation::Fault;
+
+use super::places::{Slip, likely};
+
+/// One situation, with what is usual in it.
+struct Scene {
+    wanted: WantedRecord,
+    answer: Answer,
+    evidence: RecordEvidence,
+    cut: Option<Result<ZoneCut, LookupErrorKind>>,
+    view: Observed<ZoneView>,
+}
+
+fn name(text: &str) -> DnsName {
+    DnsName::new(text)
+}
+
+fn cname(target: &str) -> RecordData {
+    RecordData::Cname(name(target))
+}
+
+fn txt(text: &str) -> RecordData {
+    RecordData::Txt(text.to_owned())
+}
+
+fn mx(priority: u16, host: &str) -> RecordData {
+    RecordData::Mx { priority, host: name(host) }
+}
+
+fn records(records: &[RecordData]) -> Answer {
+    Answer::Records(records.to_vec())
+}
+
+fn wanted(purpose: RecordPurpose) -> WantedRecord {
+    let (at, data) = match purpose {
+        RecordPurpose::Dkim => ("aaa._domainkey.mail.example.com", cname("aaa.dkim.amazonses.com")),
+        RecordPurpose::Spf => ("bounce.mail.example.com", txt("v=spf1 include:amazonses.com ~all")),
+        RecordPurpose::BounceMx => ("bounce.mail.example.com", mx(10, "feedback-smtp.us-east-1.amazonses.com")),
+        RecordPurpose::Dmarc => ("_dmarc.mail.example.com", txt("v=DMARC1; p=none")),
+    };
+    WantedRecord { purpose, name: name(at), data, required: purpose != RecordPurpose::Dmarc }
+}
+
+fn cut(apex: &str, server: &str) -> ZoneCut {
+    let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    ZoneCut { apex: name(apex), servers: vec![(name(server), address)], primary: name(server), serial: 7 }
+}
+
+fn lookup(answer: Answer, source: Source) -> Lookup {
+    let negative_ttl = matches!(answer, Answer::NoData | Answer::NxDomain).then(|| Duration::from_mins(1));
+    Lookup { source, answer, negative_ttl, servers_asked: 2, servers_agreeing: 2 }
+}
+
+fn scene(purpose: RecordPurpose, answer: Answer) -> Scene {
+    let cut = Some(Ok(cut("example.com", "ns1.dns-host.example")));
+    Scene { wanted: wanted(purpose), answer, evidence: RecordEvidence::default(), cut, view: Observed::NotConfigured }
+}
+
+impl Scene {
+    fn found_at(mut self, place: &str, slip: Slip) -> Self {
+        self.evidence.elsewhere = vec![Elsewhere { name: name(place), slip }];
+        self
+    }
+
+    fn addresses(mut self, octets: [u8; 4]) -> Self {
+        self.evidence.addresses = Some(Addresses::Found(vec![octets.into()]));
+        self
+    }
+
+    fn resolvers(mut self, answer: Answer) -> Self {
+        self.evidence.resolvers = Some(lookup(answer, Source::Recursive));
+        self
+    }
+
+    fn served_by(mut self, server: &str) -> Self {
+        self.cut = Some(Ok(cut("example.com", server)));
+        self
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut RecordEvidence)) -> Self {
+        change(&mut self.evidence);
+        self
+    }
+
+    /// The zone at Cloudflare holds the right record under this name.
+    fn at_cloudflare(mut self, at: &str, change: impl FnOnce(&mut ZoneRecord)) -> Self {
+        let zone = Zone {
+            id: "023e105f4ecef8ad9ca31a8372d0c353".parse().unwrap(),
+            name: name("example.com"),
+            status: ZoneStatus::Active,
+            paused: false,
+            zone_type: ZoneType::Full,
+            account_id: None,
+            name_servers: vec![name("ada.ns.cloudflare.com")],
+        };
+        let data = self.wanted.data.clone();
+        let mut record = ZoneRecord {
+            id: "1".to_owned(),
+            name: name(at),
+            record_type: data.record_type().as_str().to_owned(),
+            content: data.to_string(),
+            data: Some(data),
+            proxied: false,
+            ttl: 1,
+            comment: None,
+            flatten_cname: None,
+        };
+        change(&mut record);
+        self.view = Observed::Known(ZoneView { zone, records: vec![record] });
+        self
+    }
+
+    fn diagnose(&self) -> Option<Diagnosis> {
+        let lookup = lookup(self.answer.clone(), Source::Authoritative);
+        let key = (self.wanted.name.clone(), self.wanted.data.record_type());
+        let judgement = judge::judge(&self.wanted, &Lookups::from([(key, lookup.clone())]));
+        diagnose(&Case {
+            wanted: &self.wanted,
+            domain: &name("mail.example.com"),
+            lookup: &lookup,
+            judgement: &judgement,
+            evidence: Some(&self.evidence),
+            cut: self.cut.as_ref(),
+            view: &self.view,
+        })
+    }
+}
+
+fn servfail() -> Answer {
+    Answer::Unknown(LookupError::of_server(LookupErrorKind::Rcode(2), "192.0.2.53"))
+}
+
+fn pending() -> Observed<ZoneView> {
+    let message = "The zone example.com is not active at Cloudflare: …".to_owned();
+    Observed::Unavailable(Fault {
+        reason: Reason::ZonePending,
+        message,
+        class: ErrorClass::Waiting { after: Duration::ZERO },
+    })
+}
+
+use RecordPurpose::{BounceMx, Dkim, Dmarc, Spf};
+
+fn missing() -> Vec<(&'static str, Scene)> {
+    let dkim = "aaa._domainkey.mail.example.com";
+    let gone = |purpose| scene(purpose, Answer::NxDomain);
+    vec![
+        ("nothing there", gone(Dkim)),
+        ("nothing there, at Route 53", gone(BounceMx).served_by("ns-1.awsdns-07.org")),
+        ("the name is there, of another type", scene(BounceMx, Answer::NoData)),
+        ("the zone doubled", gone(Spf).found_at("bounce.mail.example.com.example.com", Slip::SuffixDoubled)),
+        (
+            "the zone doubled at GoDaddy",
+            gone(Dkim)
+                .served_by("ns07.domaincontrol.com")
+                .found_at("aaa._domainkey.mail.example.com.example.com", Slip::SuffixDoubled),
+        ),
+        ("no _domainkey", gone(Dkim).found_at("aaa.mail.example.com", Slip::MissingDomainkey)),
+        ("under the parent", gone(Dkim).found_at("aaa._domainkey.example.com", Slip::Typo)),
+        ("bounces for bounce", gone(BounceMx).found_at("bounces.mail.example.com", Slip::Typo)),
+        ("on the domain itself", gone(BounceMx).found_at("mail.example.com", Slip::Typo)),
+        ("a typo in Cloudflare's list", gone(Spf).at_cloudflare("bonce.mail.example.com", |_| {})),
+        ("a DKIM value anywhere in Cloudflare's list", gone(Dkim).at_cloudflare("aaa.mail.example.com", |_| {})),
+        ("far from the name in Cloudflare's list", gone(Spf).at_cloudflare("news.mail.example.com", |_| {})),
+        ("written, delegated elsewhere", gone(Dkim).at_cloudflare(dkim, |_| {})),
+        ("written, served in a moment", gone(Dkim).served_by("ada.ns.cloudflare.com").at_cloudflare(dkim, |_| {})),
+        ("no name servers at all", Scene { cut: Some(Err(LookupErrorKind::NoZone)), ..gone(Dkim) }),
+        ("not registered", Scene { cut: Some(Ok(cut("com", "a.gtld-servers.net"))), ..gone(Dkim) }),
+        ("zone not active", Scene { view: pending(), ..gone(Dkim) }),
+        ("only inside the cluster", gone(Dkim).resolvers(records(&[cname("aaa.dkim.amazonses.com")]))),
+    ]
+}
+
+fn both_mx() -> [RecordData; 2] {
+    [mx(5, "mx.example.net"), mx(10, "feedback-smtp.us-east-1.amazonses.com")]
+}
+
+fn instead() -> Vec<(&'static str, Scene)> {
+    let dkim = "aaa._domainkey.mail.example.com";
+    vec![
+        ("proxied, by its address", scene(Dkim, Answer::NoData).addresses([104, 16, 1, 1])),
+        ("proxied, by the list", scene(Dkim, Answer::NoData).at_cloudflare(dkim, |r| r.proxied = true)),
+        ("flattened, by its address", scene(Dkim, Answer::NoData).addresses([192, 0, 2, 7])),
+        ("flattened, by the list", scene(Dkim, Answer::NoData).at_cloudflare(dkim, |r| r.flatten_cname = Some(true))),
+        (
+            "e5: addresses of a wildcard",
+            scene(Dkim, Answer::NoData).addresses([104, 16, 1, 1]).with(|e| e.wildcard = true),
+        ),
+        (
+            "a TXT record for a CNAME",
+            scene(Dkim, Answer::NoData).with(|e| e.text = Some(vec![txt("aaa.dkim.amazonses.com")])),
+        ),
+        ("another target", scene(Dkim, records(&[cname("bbb.dkim.amazonses.com")]))),
+        ("another region's DKIM", scene(Dkim, records(&[cname("aaa.dkim.eu-south-1.amazonses.com")]))),
+        ("no dot at the end", scene(Dkim, records(&[cname("aaa.dkim.amazonses.com.example.com")]))),
+        (
+            "e5: a wildcard alias at a DKIM name",
+            scene(Dkim, records(&[cname("www.example.com")])).with(|e| e.wildcard = true),
+        ),
+        ("another region's MX", scene(BounceMx, records(&[mx(10, "feedback-smtp.eu-west-1.amazonses.com")]))),
+        ("somebody's MX", scene(BounceMx, records(&[mx(10, "mx.example.net")]))),
+        (
+            "one MX too many",
+            scene(BounceMx, records(&[mx(5, "mx.example.net"), mx(10, "feedback-smtp.us-east-1.amazonses.com")])),
+        ),
+        ("an alias in the way", scene(BounceMx, records(&[cname("www.example.com")]))),
+        ("SPF in quotes", scene(Spf, records(&[txt("\"v=spf1 include:amazonses.com ~all\"")]))),
+        ("DMARC in quotes", scene(Dmarc, records(&[txt("\"v=DMARC1; p=none\"")]))),
+        ("d8: SPF without SES", scene(Spf, records(&[txt("v=spf1 mx -all")]))),
+        (
+            "d8: two SPF records",
+            scene(Spf, records(&[txt("v=spf1 mx -all"), txt("v=spf1 include:amazonses.com ~all")])),
+        ),
+        ("d8: two DMARC records", scene(Dmarc, records(&[txt("v=DMARC1; p=none"), txt("v=DMARC1; p=reject")]))),
+        ("d8: a DMARC record with a fault", scene(Dmarc, records(&[txt("v=DMARC1; p=rejct")]))),
+        ("one MX too many, everywhere", scene(BounceMx, records(&both_mx())).resolvers(records(&both_mx()))),
+        (
+            "right inside the cluster only",
+            scene(Dkim, records(&[cname("old.example.net")])).resolvers(records(&[cname("aaa.dkim.amazonses.com")])),
+        ),
+    ]
+}
+
+fn found_and_unknown() -> Vec<(&'static str, Scene)> {
+    let right = || scene(Dkim, records(&[cname("aaa.dkim.amazonses.com")]));
+    let until = Some("2026-11-23T10:05:00Z".parse().unwrap());
+    let unvalidated = Some(lookup(records(&[cname("aaa.dkim.amazonses.com")]), Source::Recursive));
+    let bogus = |scene: Scene| {
+        let unvalidated = unvalidated.clone();
+        scene.resolvers(servfail()).with(|e| e.unvalidated = unvalidated)
+    };
+    vec![
+        ("found everywhere", right().resolvers(records(&[cname("aaa.dkim.amazonses.com")]))),
+        ("found, resolvers down", right().resolvers(servfail())),
+        ("found, an old value in caches", right().resolvers(records(&[cname("old.example.net")]))),
+        ("e3: found, an absence in caches", right().resolvers(Answer::NxDomain).with(|e| e.forgotten_at = until)),
+        ("found, not seen by resolvers", right().resolvers(Answer::NoData)),
+        ("e9: found, signatures broken", bogus(right())),
+        ("e9: unknown, signatures broken", bogus(scene(Dkim, servfail()))),
+        ("e1: unknown", scene(Dkim, servfail()).resolvers(servfail())),
+        (
+            "e8: unknown, name servers disagree",
+            scene(Spf, Answer::Unknown(LookupError::new(LookupErrorKind::Disagreement { agreeing: 3, answering: 4 }))),
+        ),
+        ("d8: another DMARC policy", scene(Dmarc, records(&[txt("v=DMARC1; p=reject")]))),
+    ]
+}
+
+fn told(scenes: Vec<(&'static str, Scene)>) -> String {
+    let mut text = String::new();
+    for (what, scene) in scenes {
+        let line = scene.diagnose().map_or_else(
+            || "no cause".to_owned(),
+            |d| format!("{:?} {}: {}", d.cause.state(), d.cause.as_str(), d.message),
+        );
+        let _ = writeln!(text, "{what}\n  {line}");
+    }
+    text
+}
+
+#[test]
+fn a_missing_record_and_what_is_found_at_wrong_places() {
+    insta::assert_snapshot!(told(missing()));
+}
+
+#[test]
+fn e5_d8_a_record_with_something_else_in_its_place() {
+    insta::assert_snapshot!(told(instead()));
+}
+
+#[test]
+fn e1_e3_e8_e9_a_record_that_is_found_or_unknown() {
+    insta::assert_snapshot!(told(found_and_unknown()));
+}
+
+#[test]
+fn every_cause_is_told_somewhere() {
+    let scenes = [missing(), instead(), found_and_unknown()].into_iter().flatten();
+    let mut causes: Vec<Cause> = scenes.filter_map(|(_, scene)| scene.diagnose()).map(|d| d.cause).collect();
+    causes.sort();
+    causes.dedup();
+    assert_eq!(causes, Cause::ALL);
+}
+
+#[test]
+fn every_cause_is_described_for_users() {
+    let guide = include_str!("../../../docs/causes.md");
+    for cause in Cause::ALL {
+        assert!(guide.contains(&format!("\n### {}\n", cause.as_str())), "docs/causes.md lacks {}", cause.as_str());
+    }
+}
+
+#[test]
+fn e10_wrong_names_are_sought_within_the_zone_only_and_never_more_than_six() {
+    for purpose in [Dkim, Spf, BounceMx, Dmarc] {
+        for zone in ["example.com", "mail.example.com"] {
+            let places = likely(&wanted(purpose), &name("mail.example.com"), &name(zone));
+            assert!(places.len() <= places::MAX_PLACES);
+            for (place, _) in places {
+                assert!(place.is_within(&name(zone)) && place != wanted(purpose).name, "{place}");
+            }
+        }
+    }
+}

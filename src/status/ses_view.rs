@@ -1,0 +1,61 @@
+//! What SES saw in DNS when it looked last, compared with what is there now.
+
+use crate::api::v1alpha1::RecordPurpose;
+use crate::dns::record::WantedRecord;
+use crate::observe::observation::Observation;
+use crate::ses::identity::Identity;
+
+/// SES's last look, as `VerificationInfo` tells it.
+#[derive(Clone, Copy)]
+pub(super) struct SesView<'a>(pub(super) Option<&'a Identity>);
+
+impl SesView<'_> {
+    /// What to say of a DKIM record that the name servers answer right and SES says that it has not found.
+    pub(super) fn lags_behind(self, wanted: &WantedRecord, seen: &Observation) -> Option<String> {
+        let identity = self.0.filter(|identity| !identity.is_dkim_verified())?;
+        let error = identity.error.as_deref()?;
+        if wanted.purpose != RecordPurpose::Dkim
+            || !matches!(error, "HOST_NOT_FOUND" | "TYPE_NOT_FOUND" | "INVALID_VALUE")
+        {
+            return None;
+        }
+        let (Some(saw), Some(Ok(live))) = (&identity.zone_seen, &seen.evidence.zone) else {
+            return Some(format!(
+                "The name servers answer it right; SES said {error} when it looked last, and looks again by itself"
+            ));
+        };
+        let said = format!("SES said {error} when it last looked at {}, serial {}", saw.primary, saw.serial);
+        Some(if saw.primary != live.primary {
+            format!(
+                "The name servers answer it right. {said}; the zone is now served by {}: SES asks the old provider until it sees \
+                 the new delegation, and looks again by itself. If the domain was not moved, check its name servers at the registrar",
+                live.primary
+            )
+        } else if is_older(saw.serial, live.serial) {
+            format!(
+                "The name servers answer it right. {said}; the zone has changed since, and SES looks again by itself"
+            )
+        } else {
+            format!("The name servers answer it right. {said}, and looks again by itself")
+        })
+    }
+}
+
+/// Serial numbers go round: RFC 1982.
+fn is_older(one: u32, other: u32) -> bool {
+    one != other && other.wrapping_sub(one) < 1 << 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_older;
+
+    #[test]
+    fn serial_numbers_go_round() {
+        for (one, other, older) in
+            [(1, 2, true), (2, 1, false), (1, 1, false), (u32::MAX, 0, true), (0, u32::MAX, false)]
+        {
+            assert_eq!(is_older(one, other), older, "{one} {other}");
+        }
+    }
+}
