@@ -5,6 +5,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use testbed::world::object;
 
+use crate::changes;
 use crate::rig::{DOMAIN, NAME, Rig, ZONE};
 
 /// The part of ExternalDNS's CRD that matters here.
@@ -47,7 +48,7 @@ fn domain() -> Value {
     domain
 }
 
-async fn endpoints(rig: &Rig) -> Vec<DynamicObject> {
+pub async fn endpoints(rig: &Rig) -> Vec<DynamicObject> {
     let kind = GroupVersionKind::gvk("externaldns.k8s.io", "v1alpha1", "DNSEndpoint");
     let resource = ApiResource::from_gvk_with_plural(&kind, "dnsendpoints");
     let client = rig.world.control_plane().admin_client().await.unwrap();
@@ -56,7 +57,7 @@ async fn endpoints(rig: &Rig) -> Vec<DynamicObject> {
 }
 
 #[tokio::test]
-async fn records_are_handed_over_once_the_cluster_can_take_them() {
+async fn records_are_handed_over_once_the_cluster_can_take_them_and_follow_the_spec_there_and_back() {
     let rig = Rig::start().await;
     rig.world.manual_zone(ZONE).unwrap();
     rig.create(&domain()).await;
@@ -90,4 +91,6 @@ async fn records_are_handed_over_once_the_cluster_can_take_them() {
     assert_eq!(writes, 1, "handed over once: {:?}", rig.kubernetes_writes());
 
     rig.finish().await;
+    // All tests share one cluster, and those that need the CRD have to come after the one that needs its absence.
+    changes::from_cloudflare_to_external_dns_and_back_and_retained().await;
 }

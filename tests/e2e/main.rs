@@ -8,6 +8,7 @@
 
 mod audit;
 mod causes;
+mod changes;
 mod cloudflare;
 mod cloudflare_faults;
 mod cloudflare_hostile;

@@ -38,18 +38,18 @@ impl Published {
             }
             let new = sets(dns, zone);
             let old = self.zones.insert(name.to_owned(), new.clone()).unwrap_or_default();
-            apply(dns, &old, &new);
+            apply(dns, name, &old, &new);
         }
     }
 }
 
-fn apply(dns: &Dns, old: &Sets, new: &Sets) {
+fn apply(dns: &Dns, zone: &str, old: &Sets, new: &Sets) {
     for (name, rtype) in old.keys().filter(|key| !new.contains_key(key)) {
-        log(name, dns.remove(name, *rtype));
+        log(name, dns.set_in(zone, name, *rtype, AUTOMATIC, &[""; 0]));
     }
     for ((name, rtype), (ttl, values)) in new {
         if old.get(&(name.clone(), *rtype)) != Some(&(*ttl, values.clone())) {
-            log(name, dns.set_with_ttl(name, *rtype, *ttl, values));
+            log(name, dns.set_in(zone, name, *rtype, *ttl, values));
         }
     }
 }

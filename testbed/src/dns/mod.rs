@@ -148,6 +148,21 @@ impl Dns {
         self.state().views.clear();
     }
 
+    /// As [`Dns::set_with_ttl`], in the zone with this apex even if the name is answered from a zone below it. No values
+    /// remove the set.
+    pub fn set_in(
+        &self,
+        apex: &str,
+        name: &str,
+        rtype: RecordType,
+        ttl: u32,
+        values: &[impl AsRef<str>],
+    ) -> Result<()> {
+        let (apex, name) = (value::name(apex)?, value::name(name)?);
+        let data = values.iter().map(|v| value::parse(rtype, v.as_ref())).collect::<Result<Vec<_>>>()?;
+        self.state().zones.set_in(&apex, &name, rtype, RrSet { ttl, data })
+    }
+
     /// Removes the set of records of one name and type; false if there was none.
     pub fn remove(&self, name: &str, rtype: RecordType) -> Result<bool> {
         let name = value::name(name)?;

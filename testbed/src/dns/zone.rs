@@ -10,6 +10,8 @@ use super::{DEFAULT_TTL, DnsError, Result, value};
 
 /// How long an absence may be cached.
 const MINIMUM: u32 = 30;
+/// How long name servers may be cached: short, so that a domain that moves is seen to have moved.
+const DELEGATION_TTL: u32 = 2;
 /// Longest chain of CNAMEs that is followed.
 const CHAIN: usize = 8;
 
@@ -64,14 +66,37 @@ impl Zone {
     fn new(apex: &Name) -> Result<Self> {
         let host = apex.prepend_label("ns1").map_err(|_| DnsError::Name(value::plain(apex)))?;
         let mut zone = Self { apex: apex.clone(), serial: 1, nodes: BTreeMap::new() };
-        let set = |data| RrSet { ttl: DEFAULT_TTL, data: vec![data] };
-        zone.node(apex).insert(RecordType::NS, set(RData::NS(NS(host.clone()))));
-        zone.node(&host).insert(RecordType::A, set(RData::A(A([127, 0, 0, 1].into()))));
+        let set = |ttl, data| RrSet { ttl, data: vec![data] };
+        zone.node(apex).insert(RecordType::NS, set(DELEGATION_TTL, RData::NS(NS(host.clone()))));
+        zone.node(&host).insert(RecordType::A, set(DEFAULT_TTL, RData::A(A([127, 0, 0, 1].into()))));
         Ok(zone)
     }
 
     fn node(&mut self, name: &Name) -> &mut Node {
         self.nodes.entry(name.clone()).or_default()
+    }
+
+    fn set(&mut self, name: &Name, rtype: RecordType, set: RrSet) {
+        if set.data.is_empty() {
+            self.unset(name, rtype);
+        } else if self.node(name).get(&rtype) != Some(&set) {
+            self.node(name).insert(rtype, set);
+            self.serial += 1;
+        }
+    }
+
+    fn unset(&mut self, name: &Name, rtype: RecordType) -> bool {
+        let Some(node) = self.nodes.get_mut(name) else {
+            return false;
+        };
+        let removed = node.remove(&rtype).is_some();
+        if node.is_empty() {
+            self.nodes.remove(name);
+        }
+        if removed {
+            self.serial += 1;
+        }
+        removed
     }
 
     fn soa(&self) -> Record {
@@ -156,33 +181,20 @@ impl Zones {
     }
 
     pub(super) fn set(&mut self, name: &Name, rtype: RecordType, set: RrSet) -> Result<()> {
-        if set.data.is_empty() {
-            self.unset(name, rtype);
-            return Ok(());
-        }
         let zone = self.zone_mut(name).ok_or_else(|| DnsError::NoZone(value::plain(name)))?;
-        if zone.node(name).get(&rtype) != Some(&set) {
-            zone.node(name).insert(rtype, set);
-            zone.serial += 1;
-        }
+        zone.set(name, rtype, set);
         Ok(())
     }
 
     pub(super) fn unset(&mut self, name: &Name, rtype: RecordType) -> bool {
-        let Some(zone) = self.zone_mut(name) else {
-            return false;
-        };
-        let Some(node) = zone.nodes.get_mut(name) else {
-            return false;
-        };
-        let removed = node.remove(&rtype).is_some();
-        if node.is_empty() {
-            zone.nodes.remove(name);
-        }
-        if removed {
-            zone.serial += 1;
-        }
-        removed
+        self.zone_mut(name).is_some_and(|zone| zone.unset(name, rtype))
+    }
+
+    /// In the zone with this apex, whether the name is answered from there or from a zone below.
+    pub(super) fn set_in(&mut self, apex: &Name, name: &Name, rtype: RecordType, set: RrSet) -> Result<()> {
+        let zone = self.zones.get_mut(apex).ok_or_else(|| DnsError::NoZone(value::plain(apex)))?;
+        zone.set(name, rtype, set);
+        Ok(())
     }
 
     pub(super) fn get(&self, name: &Name, rtype: RecordType) -> Option<&RrSet> {
