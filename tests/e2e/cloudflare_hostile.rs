@@ -192,7 +192,9 @@ async fn d14_a_zone_that_is_removed_is_waited_for_and_nothing_is_deleted() {
     rig.reset_calls();
     rig.world.cloudflare().remove_zone(ZONE);
     let gone = told(&rig, "RecordsSynced", "ZoneNotAccessible", "the API token sees no zone").await;
-    assert_eq!(gone["status"]["identity"]["dkimStatus"], "SUCCESS");
+    // SES may have looked meanwhile; either way what it says is shown.
+    let dkim = text(&gone["status"]["identity"], "dkimStatus");
+    assert!(["SUCCESS", "TEMPORARY_FAILURE"].contains(&dkim.as_str()), "{gone}");
     assert!(rig.identity().is_some());
     assert_eq!(rig.outside_writes(), [""; 0]);
     rig.world.cloudflare_zone(ZONE);
