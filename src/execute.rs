@@ -4,6 +4,7 @@
 mod records;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::jiff::Timestamp;
@@ -92,6 +93,16 @@ async fn perform(action: &Action, ports: &Ports<'_>, memory: &mut Memory, now: T
     let written: Result<(), ses::error::Error> = match action {
         Action::CreateIdentity(new) => ses.create(account, domain, new).await.map(|i| memory.identity_created(i, now)),
         Action::AdoptIdentity { tags } => ses.add_tags(account, domain, tags).await.map(|()| memory.identity_changed()),
+        Action::TagIdentity { tags } => ses.add_tags(account, domain, tags).await.map(|()| memory.identity_changed()),
+        Action::UntagIdentity { keys } => {
+            ses.remove_tags(account, domain, keys).await.map(|()| memory.identity_changed())
+        }
+        Action::SetConfigurationSet { name } => {
+            ses.set_configuration_set(account, domain, name.as_deref()).await.map(|()| memory.identity_changed())
+        }
+        Action::ChangeKeyLength { length } => {
+            ses.change_key_length(account, domain, *length).await.map(|()| memory.identity_changed())
+        }
         Action::EnableSigning => ses.enable_signing(account, domain).await.map(|()| memory.identity_changed()),
         Action::RestartDkim => ses.restart_dkim(account, domain).await.map(|()| memory.identity_changed()),
         Action::SetMailFrom { domain: mail_from, on_mx_failure } => ses
@@ -148,13 +159,33 @@ fn ses_fault(action: &Action, error: &ses::error::Error, memory: &Memory) -> Fau
             format!("SES does not take the MAIL FROM domain yet; it is set once SES has verified the domain. {error}");
         return Fault { reason: Reason::WaitingForSES, message, class: ErrorClass::Terminal };
     }
+    if matches!(action, Action::ChangeKeyLength { .. }) && error.kind == ses::error::Kind::Rejected {
+        let message = format!(
+            "SES does not change the DKIM keys now, which it does at most once per day; it is asked again every hour, and the \
+             keys in use stay. {error}"
+        );
+        return Fault {
+            reason: Reason::WaitingForSES,
+            message,
+            class: ErrorClass::Transient { retry_after: Some(HOUR) },
+        };
+    }
     // SES answers an unknown configuration set with the same code as an unknown identity.
-    if let (Action::CreateIdentity(new), ses::error::Kind::NotFound) = (action, error.kind)
-        && let Some(name) = &new.configuration_set
-    {
+    if let (Some(name), ses::error::Kind::NotFound) = (configuration_set(action), error.kind) {
         let message =
             format!("SES has no configuration set named {name}; create it, or correct spec.ses.configurationSet");
         return Fault { reason: Reason::ConfigurationSetNotFound, message, class: ErrorClass::Terminal };
     }
     Fault { reason: error.reason(), message: error.to_string(), class: error.class() }
 }
+
+/// The configuration set that the write names.
+fn configuration_set(action: &Action) -> Option<&String> {
+    match action {
+        Action::CreateIdentity(new) => new.configuration_set.as_ref(),
+        Action::SetConfigurationSet { name } => name.as_ref(),
+        _ => None,
+    }
+}
+
+const HOUR: Duration = Duration::from_hours(1);

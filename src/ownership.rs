@@ -18,6 +18,10 @@ pub const TAG_OBJECT: &str = "sendingdomain.dev/object";
 pub const TAG_ORIGIN: &str = "sendingdomain.dev/origin";
 /// Tag: the value of the annotation `recreate-at` with which the identity was created.
 pub const TAG_RECREATE_AT: &str = "sendingdomain.dev/recreate-at";
+/// Tag: which tags were set for `spec.ses.tags`.
+pub const TAG_MANAGED: &str = "sendingdomain.dev/managed-tags";
+/// Tag: the configuration set that was set for `spec.ses.configurationSet`.
+pub const TAG_CONFIGURATION_SET: &str = "sendingdomain.dev/configuration-set";
 /// The prefix of every tag of ours.
 pub const TAG_PREFIX: &str = "sendingdomain.dev/";
 

@@ -6,7 +6,9 @@ mod support;
 
 use insta::assert_snapshot;
 use sending_domain_operator::api::reason::Reason;
-use sending_domain_operator::api::v1alpha1::{AdoptionPolicy, ConflictPolicy, DmarcSpec, IdentityOrigin};
+use sending_domain_operator::api::v1alpha1::{
+    AdoptionPolicy, ConflictPolicy, DkimKeyLength, DmarcSpec, IdentityOrigin, TagValue,
+};
 use sending_domain_operator::dns::cloudflare::ZoneRecord;
 use sending_domain_operator::dns::external_dns::Found;
 use sending_domain_operator::dns::record::DnsName;
@@ -59,7 +61,7 @@ fn a_manual_domain_writes_no_records() {
 }
 
 #[test]
-fn records_are_never_made_from_an_incomplete_list_of_tokens() {
+fn f9_records_are_never_made_from_an_incomplete_list_of_tokens() {
     let mut world = with_identity();
     world.identity.as_mut().unwrap().dkim.tokens.pop();
     assert_snapshot!(plan(&world), @"
@@ -499,4 +501,133 @@ fn d11_another_spelling_of_a_record_is_no_drift() {
 
 fn cloudflare_text(content: &str) -> String {
     sending_domain_operator::dns::cloudflare::from_content(content)
+}
+
+fn tag(key: &str, value: &str) -> (String, TagValue) {
+    (key.to_owned(), TagValue(value.to_owned()))
+}
+
+#[test]
+fn attributes_of_a_verified_identity_follow_the_spec() {
+    let mut world = verified();
+    world.spec.ses.tags = [tag("team", "mail"), tag("stage", "prod")].into();
+    world.spec.ses.configuration_set = Some("marketing".to_owned());
+    world.spec.ses.dkim_key_length = Some(DkimKeyLength::Rsa1024);
+    assert_snapshot!(plan(&world), @"
+    set the tags sendingdomain.dev/configuration-set, sendingdomain.dev/managed-tags, stage, team
+    set the configuration set marketing
+    have SES make RSA1024 DKIM keys
+    ");
+}
+
+#[test]
+fn attributes_that_the_spec_drops_are_taken_away_and_those_of_others_stay() {
+    let mut world = World::new(cloudflare());
+    world.spec.ses.tags = [tag("team", "mail")].into();
+    world.spec.ses.configuration_set = Some("marketing".to_owned());
+    world.run_to_the_end();
+    world.identity.as_mut().unwrap().tags.insert("cost-centre".to_owned(), "7".to_owned());
+    world.spec.ses = sending_domain_operator::api::v1alpha1::SesSpec::default();
+    assert_snapshot!(plan(&world), @"
+    take away the tags team, sendingdomain.dev/managed-tags
+    take away the configuration set
+    ");
+    world.run_to_the_end();
+    let identity = world.identity.unwrap();
+    assert_eq!(identity.configuration_set, None);
+    let ours = mark().tags(IdentityOrigin::Created, None).len();
+    assert_eq!(identity.tags.len(), ours + 1, "{:?}", identity.tags);
+}
+
+#[test]
+fn a_configuration_set_of_somebody_else_stays_where_the_spec_names_none() {
+    let mut world = verified();
+    world.identity.as_mut().unwrap().configuration_set = Some("theirs".to_owned());
+    assert_snapshot!(plan(&world), @"nothing to do");
+}
+
+#[test]
+fn a_length_that_ses_is_changing_to_is_not_asked_for_again() {
+    let mut world = verified();
+    world.spec.ses.dkim_key_length = Some(DkimKeyLength::Rsa1024);
+    world.settle();
+    let identity = world.identity.as_ref().unwrap();
+    assert_eq!(identity.dkim.key_length, Some(DkimKeyLength::Rsa2048));
+    assert!(!plan(&world).contains("RSA1024"), "{}", plan(&world));
+}
+
+#[test]
+fn with_keys_of_another_length_the_old_records_stay_until_ses_has_verified_the_new() {
+    let mut world = verified();
+    world.spec.ses.dkim_key_length = Some(DkimKeyLength::Rsa1024);
+    world.settle();
+    assert_eq!(world.records.len(), 8, "both sets of keys can be found");
+    assert_eq!(world.identity.as_ref().unwrap().verification, Some(SesStatus::Success));
+    world.ses_looks();
+    assert_snapshot!(plan(&world), @"
+    remove 3 records from the zone example.com
+      - record new-1
+      - record new-2
+      - record new-3
+    ");
+}
+
+#[test]
+fn adoption_changes_no_keys() {
+    let mut world = verified();
+    world.identity.as_mut().unwrap().tags = mark().tags(IdentityOrigin::Adopted, None);
+    world.spec.ses.dkim_key_length = Some(DkimKeyLength::Rsa1024);
+    assert_snapshot!(plan(&world), @"nothing to do");
+}
+
+#[test]
+fn what_ses_refuses_to_change_is_reported_and_stops_nothing_else() {
+    let mut world = with_identity();
+    world.spec.ses.configuration_set = Some("missing".to_owned());
+    world.spec.ses.dkim_key_length = Some(DkimKeyLength::Rsa1024);
+    world.identity.as_mut().unwrap().dkim.key_length = Some(DkimKeyLength::Rsa2048);
+    let fault = |reason| {
+        let class = ErrorClass::Terminal;
+        Some(Fault { reason, message: "m".to_owned(), class })
+    };
+    world.standing.attributes = fault(Reason::ConfigurationSetNotFound);
+    world.standing.keys = fault(Reason::WaitingForSES);
+    assert_snapshot!(plan(&world), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    write 5 records to the zone example.com
+      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
+      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
+      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
+      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
+      + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
+    blocked: IdentityReady ConfigurationSetNotFound: m
+    blocked: IdentityReady WaitingForSES: m
+    ");
+}
+
+#[test]
+fn a_failed_verification_that_was_asked_for_is_not_taken_up_in_every_pass() {
+    let mut world = verified();
+    let identity = world.identity.as_mut().unwrap();
+    identity.verification = Some(SesStatus::Failed);
+    world.records.clear();
+    world.reconcile_requested = true;
+    let again = "have SES look for the DKIM records again";
+    assert!(plan(&world).contains(again));
+    let attempt = world.status.verification.as_mut().unwrap();
+    (attempt.rearms, attempt.started_at.0) = (1, world.now);
+    assert!(!plan(&world).contains(again));
+    world.after(1);
+    assert!(plan(&world).contains(again));
+}
+
+#[test]
+fn without_look_ups_another_mail_from_domain_is_set_at_once() {
+    let mut world = verified();
+    world.spec.mail_from.subdomain = "return".to_owned();
+    let mut seen = world.observe();
+    assert!(!world.plan_for(&seen).to_string().contains("set the MAIL FROM"));
+    seen.dns_check = false;
+    seen.lookups.clear();
+    assert!(world.plan_for(&seen).to_string().contains("set the MAIL FROM domain to return.mail.example.com"));
 }

@@ -4,7 +4,7 @@ mod support;
 
 use insta::assert_snapshot;
 use sending_domain_operator::api::reason::Reason;
-use sending_domain_operator::api::v1alpha1::{SendingDomainStatus, TagValue};
+use sending_domain_operator::api::v1alpha1::{DkimKeyLength, SendingDomainStatus, TagValue};
 use sending_domain_operator::dns::lookup::{Answer, LookupError, LookupErrorKind};
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::execute::Outcome;
@@ -279,18 +279,6 @@ fn what_was_found_instead_is_shown() {
 }
 
 #[test]
-fn a_change_that_is_not_applied_is_not_passed_over() {
-    let mut world = verified();
-    world.spec.ses.configuration_set = Some("bounces".to_owned());
-    world.spec.ses.tags = [("team".to_owned(), TagValue("mail".to_owned()))].into();
-    world.pass();
-    let codes: Vec<&str> = world.status.recommendations.iter().map(|r| r.code.as_str()).collect();
-    assert_eq!(codes, ["ChangeNotApplied"]);
-    let message = &world.status.recommendations[0].message;
-    assert!(message.contains("spec.ses.configurationSet, spec.ses.tags only"), "{message}");
-}
-
-#[test]
 fn suspending_keeps_what_is_ready_and_ends_what_is_under_way() {
     let mut world = waiting();
     world.status = status::suspended(&world.status, 2, world.now);
@@ -307,4 +295,163 @@ fn suspending_keeps_what_is_ready_and_ends_what_is_under_way() {
     Some(Pending), records None
     Ready = False Suspended: Suspended before the first reconciliation; set spec.suspend to false to begin
     ");
+}
+
+/// The events of the next pass, as `type reason: message`.
+fn notes_of_a_pass(world: &mut World) -> Vec<String> {
+    let seen = world.observe();
+    let plan = world.plan_for(&seen);
+    let outcome = Outcome { done: plan.actions.clone(), ..Outcome::default() };
+    let old = world.status.clone();
+    world.pass();
+    let notes = status::events::between(&old, &world.status, &outcome);
+    notes.iter().map(|n| format!("{}{}: {}", if n.warning { "! " } else { "" }, n.reason, n.message)).collect()
+}
+
+#[test]
+fn that_a_quarter_of_the_time_is_left_is_told_once() {
+    let mut world = waiting();
+    world.after(53);
+    assert_eq!(notes_of_a_pass(&mut world), [""; 0]);
+    world.after(1);
+    let told = notes_of_a_pass(&mut world);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_snapshot!(told[0], @"! DeadlineNear: Three quarters of the time for the verification have passed; it counts as failed from 2026-11-26T10:00:00Z. 5 of 5 required records are not right in DNS yet, which usually takes 15 to 30 minutes, at most 48 hours. CNAME aaa._domainkey.mail.example.com: Not at the domain's name servers yet: add a CNAME record of this name with the value aaa.dkim.amazonses.com");
+    world.after(1);
+    assert_eq!(notes_of_a_pass(&mut world), [""; 0], "also after a restart, for status remembers");
+}
+
+#[test]
+fn a_verification_that_is_taken_up_again_has_its_whole_time_and_its_own_warning() {
+    let mut world = World::new(cloudflare());
+    world.settle();
+    world.after(72);
+    world.identity.as_mut().unwrap().verification = Some(SesStatus::Failed);
+    world.pass();
+    let attempt = world.status.verification.clone().unwrap();
+    assert_eq!((attempt.rearms, attempt.started_at.0, attempt.warned_at), (1, world.now, None));
+    assert_eq!(attempt.deadline.0.duration_since(world.now).as_hours(), 72);
+    world.pass();
+    world.after(60);
+    let told = notes_of_a_pass(&mut world);
+    assert!(told.iter().any(|note| note.starts_with("! DeadlineNear")), "{told:?}");
+}
+
+#[test]
+fn f7_an_identity_that_somebody_has_deleted_is_told_of_once() {
+    let mut world = verified();
+    world.identity = None;
+    let told = notes_of_a_pass(&mut world);
+    assert!(!told.iter().any(|note| note.starts_with("! Progressing")), "{told:?}");
+    assert_snapshot!(told.join("\n"), @"
+    IdentityCreated: Created the SES identity
+    ! IdentityLost: Somebody has deleted the SES identity, so another was created. It has new DKIM tokens: nothing can be sent from the domain until the new records are in DNS and SES has verified them
+    ");
+    assert_snapshot!(world.condition("Ready"), @"False Progressing: Under way: create the SES identity");
+    let told = notes_of_a_pass(&mut world);
+    assert!(!told.iter().any(|note| note.contains("IdentityLost")), "{told:?}");
+    assert_eq!(world.records.len(), 8, "the old records go after the new ones are in use");
+}
+
+#[test]
+fn f8_a_search_that_ses_does_not_take_up_within_an_hour_is_refused() {
+    let mut world = verified();
+    let fail = |world: &mut World| world.identity.as_mut().unwrap().verification = Some(SesStatus::Failed);
+    let ready = |world: &World| world.condition("DKIMVerified");
+    fail(&mut world);
+    world.pass();
+    fail(&mut world);
+    world.pass();
+    assert!(ready(&world).starts_with("False VerificationFailed"), "{}", ready(&world));
+    world.after(1);
+    world.pass();
+    assert!(ready(&world).starts_with("False RearmRefused"), "{}", ready(&world));
+    // The next tries are none that SES has taken.
+    fail(&mut world);
+    world.pass();
+    assert_eq!(world.status.verification.as_ref().unwrap().rearms, 2);
+    assert!(ready(&world).starts_with("False RearmRefused"), "{}", ready(&world));
+}
+
+#[test]
+fn f8_re_arms_come_less_and_less_often() {
+    let mut world = verified();
+    let mut hours = Vec::new();
+    for hour in 0..120 {
+        world.identity.as_mut().unwrap().verification = Some(SesStatus::Failed);
+        let plan = world.pass();
+        if plan.to_string().contains("look for the DKIM records again") {
+            hours.push(hour);
+        }
+        world.after(1);
+    }
+    assert_eq!(hours, [0, 1, 3, 7, 15, 31, 55, 79, 103]);
+}
+
+#[test]
+fn f10_what_ses_never_said_before_is_waited_for() {
+    let mut world = verified();
+    let identity = world.identity.as_mut().unwrap();
+    identity.verification = Some(SesStatus::parse("UNDER_REVIEW"));
+    identity.dkim.hosted_zone = None;
+    world.pass();
+    assert_snapshot!(world.condition("Ready"), @"False WaitingForSES: The DKIM records are in DNS; SES looks by itself, usually within 15 to 30 minutes, at most 72 hours");
+    assert_eq!(world.status.identity.as_ref().unwrap().verification_status.as_deref(), Some("UNDER_REVIEW"));
+}
+
+#[test]
+fn f12_mail_from_can_fail_alone() {
+    let mut world = verified();
+    world.identity.as_mut().unwrap().mail_from.as_mut().unwrap().status = SesStatus::Failed;
+    world.records.retain(|r| r.record_type != "MX");
+    let summary = see(&mut world, |_| {});
+    assert!(summary.contains("DKIMVerified = True"), "{summary}");
+    assert!(summary.contains("MailFromVerified = False VerificationFailed"), "{summary}");
+    assert!(summary.starts_with("Some(Failed)"), "{summary}");
+}
+
+#[test]
+fn while_keys_are_changed_the_domain_is_not_ready_and_says_why() {
+    let mut world = verified();
+    world.spec.ses.dkim_key_length = Some(DkimKeyLength::Rsa1024);
+    world.settle();
+    assert_snapshot!(world.summary(), @r#"
+    Some(Pending), records Some("5/5")
+    Ready = False WaitingForSES: The DKIM keys are new, and SES keeps the domain verified meanwhile. The DKIM records are in DNS; SES looks by itself, usually within 15 to 30 minutes, at most 72 hours
+    IdentityReady = True Synced: SES has the identity in us-east-1
+    RecordsSynced = True Synced: All records are in the Cloudflare zone example.com
+    DNSVerified = True Verified: All 5 required records are in DNS
+    DKIMVerified = False WaitingForSES: The DKIM keys are new, and SES keeps the domain verified meanwhile. The DKIM records are in DNS; SES looks by itself, usually within 15 to 30 minutes, at most 72 hours
+    MailFromVerified = True Verified: SES has verified the MAIL FROM domain bounce.mail.example.com
+    Reconciling = True WaitingForSES: The DKIM keys are new, and SES keeps the domain verified meanwhile. The DKIM records are in DNS; SES looks by itself, usually within 15 to 30 minutes, at most 72 hours
+    "#);
+}
+
+#[test]
+fn tags_and_configuration_sets_that_could_be_set_do_not_end_ready() {
+    let mut world = verified();
+    world.spec.ses.tags = [("team".to_owned(), TagValue("mail".to_owned()))].into();
+    world.spec.ses.configuration_set = Some("marketing".to_owned());
+    let told = notes_of_a_pass(&mut world);
+    assert!(world.condition("Ready").starts_with("True"), "{}", world.summary());
+    assert_snapshot!(told.join("\n"), @"
+    TagsChanged: Changed the SES identity: set the tags sendingdomain.dev/configuration-set, sendingdomain.dev/managed-tags, team
+    ConfigurationSetChanged: Changed the SES identity: set the configuration set marketing
+    ");
+}
+
+#[test]
+fn a_deletion_that_waits_tells_that_the_identity_is_gone() {
+    let mut world = verified();
+    world.status = status::cleanup_blocked(&world.status, 2, "Deletion waits.", true, world.now);
+    assert_snapshot!(world.summary(), @r#"
+    Some(Pending), records Some("5/5")
+    Ready = False CleanupBlocked: Deletion waits.
+    IdentityReady = False TakenAway: SES does not have the identity any more
+    RecordsSynced = True Synced: All records are in the Cloudflare zone example.com
+    DNSVerified = True Verified: All 5 required records are in DNS
+    DKIMVerified = False TakenAway: SES does not have the identity any more
+    MailFromVerified = False TakenAway: SES does not have the identity any more
+    Reconciling = True CleanupBlocked: Deletion waits.
+    "#);
 }

@@ -73,6 +73,7 @@ fn an_adopted_identity_stays() {
     let mut world = verified();
     world.identity.as_mut().unwrap().tags = mark().tags(IdentityOrigin::Adopted, None);
     assert_snapshot!(end(&world, 0, false, |_| {}), @"
+    take away the tags sendingdomain.dev/object, sendingdomain.dev/origin, sendingdomain.dev/owner
     remove 5 records from the zone example.com
     then let it go
     ");

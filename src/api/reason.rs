@@ -83,6 +83,10 @@ reasons! {
     AWSAccessDenied => Terminal,
     /// AWS refuses the request as such.
     AWSRequestRejected => Terminal,
+    /// There is no SES for the account in the region.
+    RegionUnavailable => Terminal,
+    /// AWS has suspended the account, or paused its sending.
+    AWSAccountSuspended => Terminal,
     /// The account's limit of identities is reached.
     IdentityQuotaExceeded => Terminal,
     /// The identity brings its own DKIM keys (BYODKIM), which the operator does not manage.
@@ -115,6 +119,8 @@ reasons! {
     Progressing => Waiting,
     /// Deletion cannot go on yet.
     CleanupBlocked => Waiting,
+    /// It was taken away with the object.
+    TakenAway => Settled,
     /// Work on the object is stopped by `spec.suspend`.
     Suspended => Settled,
     /// Look-ups are switched off by `--dns-check off`.

@@ -351,6 +351,9 @@ pub struct VerificationStatus {
     /// Since when the domain has been verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<Time>,
+    /// When it was told that a quarter of the time is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warned_at: Option<Time>,
     /// How often a failed verification was taken up again.
     #[serde(default)]
     #[schemars(range(min = 0, max = i32::MAX))]

@@ -233,6 +233,16 @@ pub enum DkimKeyLength {
     Rsa2048,
 }
 
+impl DkimKeyLength {
+    /// The spelling of the spec.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rsa1024 => "RSA1024",
+            Self::Rsa2048 => "RSA2048",
+        }
+    }
+}
+
 /// Whether an existing identity may be taken over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum AdoptionPolicy {

@@ -91,7 +91,7 @@ async fn live(
 
     let viewpoint = viewpoint(&object, namespace, &account, &mark, status::was_ready(&old), context, now);
     let claim = claim::claim(&object, &account, context).await?;
-    let (sight, plan) = see_and_plan(&subject, &viewpoint, claim, context, remembered).await;
+    let (sight, plan) = Box::pin(see_and_plan(&subject, &viewpoint, claim, context, remembered)).await;
     debug!(plan = %plan, "planned");
     let nothing = Outcome { dry_run: context.settings.dry_run, ..Outcome::default() };
     let mut report = Report {
@@ -169,7 +169,7 @@ async fn see_and_plan(
     let sight = observe::observe(viewpoint, &sources, &mut remembered.memory, claim.clone()).await;
     let plan = plan::plan(subject, &sight.observation, viewpoint.now);
     let writes = |step: Step| plan.actions.iter().any(|a| a.step() == step);
-    let ses = writes(Step::Identity) || writes(Step::MailFrom);
+    let ses = [Step::Identity, Step::Attributes, Step::Keys, Step::MailFrom].into_iter().any(writes);
     // What goes elsewhere goes because the records are here.
     let leaves = plan.actions.iter().any(|a| matches!(a.step(), Step::Left(_) | Step::Endpoint));
     let zone = (writes(Step::Records) || leaves) && sight.token.is_some();

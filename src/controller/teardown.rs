@@ -128,7 +128,9 @@ async fn blocked(
     remembered: &mut Remembered,
 ) -> Result<Done, Error> {
     let old = status_of(object);
-    let new = status::cleanup_blocked(&old, object.metadata.generation.unwrap_or_default(), &message, now());
+    let generation = object.metadata.generation.unwrap_or_default();
+    let identity_is_gone = remembered.memory.identity().is_some_and(Option::is_none);
+    let new = status::cleanup_blocked(&old, generation, &message, identity_is_gone, now());
     let first = old.conditions.iter().all(|c| c.reason != Reason::CleanupBlocked.as_str());
     if first {
         let note = Note { warning: true, reason: Reason::CleanupBlocked.as_str(), action: "CleanUp", message };

@@ -334,7 +334,16 @@ impl Memory {
         let refused = records.as_ref().map(|_| self.refused.clone()).unwrap_or_default();
         let duels = self.duels.lost(now);
         let endpoint = of(Step::Endpoint);
-        Standing { identity: of(Step::Identity), mail_from: of(Step::MailFrom), records, refused, duels, endpoint }
+        Standing {
+            identity: of(Step::Identity),
+            attributes: of(Step::Attributes),
+            keys: of(Step::Keys),
+            mail_from: of(Step::MailFrom),
+            records,
+            refused,
+            duels,
+            endpoint,
+        }
     }
 
     /// A failed write at one place that is not due again.

@@ -134,6 +134,10 @@ pub struct Observation {
 pub struct Standing {
     /// The last failed write to SES.
     pub identity: Option<Fault>,
+    /// The last failed write of tags or of the configuration set.
+    pub attributes: Option<Fault>,
+    /// The last failed change of the DKIM keys.
+    pub keys: Option<Fault>,
     /// The last failed write of the MAIL FROM domain.
     pub mail_from: Option<Fault>,
     /// The last failed write of records.

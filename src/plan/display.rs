@@ -28,6 +28,11 @@ impl fmt::Display for Action {
         match self {
             Self::CreateIdentity(_) => write!(f, "create the SES identity"),
             Self::AdoptIdentity { .. } => write!(f, "adopt the SES identity"),
+            Self::TagIdentity { tags } => write!(f, "set the tags {}", list(tags.keys())),
+            Self::UntagIdentity { keys } => write!(f, "take away the tags {}", list(keys)),
+            Self::SetConfigurationSet { name: Some(name) } => write!(f, "set the configuration set {name}"),
+            Self::SetConfigurationSet { name: None } => write!(f, "take away the configuration set"),
+            Self::ChangeKeyLength { length } => write!(f, "have SES make {} DKIM keys", length.as_str()),
             Self::EnableSigning => write!(f, "switch DKIM signing on"),
             Self::RestartDkim => write!(f, "have SES look for the DKIM records again"),
             Self::SetMailFrom { domain, .. } => write!(f, "set the MAIL FROM domain to {domain}"),
@@ -48,6 +53,10 @@ impl fmt::Display for Action {
             }
         }
     }
+}
+
+fn list<'a>(keys: impl IntoIterator<Item = &'a String>) -> String {
+    keys.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// A change on a line of its own.

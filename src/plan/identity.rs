@@ -3,13 +3,13 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::{Action, Blocker, Plan, Subject};
+use super::{Action, Blocker, Plan, Subject, tags};
 use crate::api::condition::ConditionType::{IdentityReady, MailFromVerified};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{AdoptionPolicy, IdentityOrigin, RecordPurpose, RecordState};
 use crate::dns::judge;
 use crate::observe::observation::{Observation, Observed};
-use crate::ownership::{Ownership, TAG_RECREATE_AT, tag_value};
+use crate::ownership::{Ownership, TAG_CONFIGURATION_SET, TAG_RECREATE_AT, tag_value};
 use crate::ses::client::NewIdentity;
 use crate::ses::identity::{DKIM_TOKENS, Identity, SesStatus};
 
@@ -45,7 +45,8 @@ pub fn plan_identity<'a>(subject: &Subject<'_>, seen: &'a Observation, plan: &mu
 fn new_identity(subject: &Subject<'_>) -> NewIdentity {
     let ses = &subject.spec.ses;
     let mut tags = subject.mark.tags(IdentityOrigin::Created, subject.recreate_at);
-    tags.extend(ses.tags.iter().map(|(key, value)| (key.clone(), value.0.clone())));
+    tags.extend(tags::at_creation(&ses.tags));
+    tags.extend(ses.configuration_set.clone().map(|name| (TAG_CONFIGURATION_SET.to_owned(), name)));
     NewIdentity { tags, configuration_set: ses.configuration_set.clone(), key_length: ses.dkim_key_length }
 }
 
@@ -139,11 +140,15 @@ fn rearm_is_due(subject: &Subject<'_>, identity: &Identity, seen: &Observation, 
         return false;
     }
     if subject.reconcile_requested {
-        return true;
+        // A request that is not handled yet, since something else failed, must not have SES asked in every pass.
+        return subject.verification.is_none_or(|v| v.rearms == 0 || now.duration_since(v.started_at.0) >= REQUESTED);
     }
     let right = !plan.wanted.is_empty() && judge::all_found(&plan.wanted, &seen.lookups);
     right && subject.verification.is_none_or(|v| now >= next_rearm(v.started_at.0, v.rearms))
 }
+
+/// How long a re-arm that was asked for is left alone.
+const REQUESTED: SignedDuration = SignedDuration::from_mins(5);
 
 /// When the next re-arm may come, `rearms` having been tried, the last one at `started`.
 fn next_rearm(started: Timestamp, rearms: i32) -> Timestamp {
@@ -175,8 +180,11 @@ fn plan_mail_from(subject: &Subject<'_>, identity: &Identity, seen: &Observation
 }
 
 fn mail_from_resolves(seen: &Observation, plan: &Plan) -> bool {
-    plan.wanted
-        .iter()
-        .filter(|w| matches!(w.purpose, RecordPurpose::Spf | RecordPurpose::BounceMx))
-        .all(|w| judge::judge(w, &seen.lookups).state == RecordState::Found)
+    // Without look-ups nobody knows better than SES.
+    !seen.dns_check
+        || plan
+            .wanted
+            .iter()
+            .filter(|w| matches!(w.purpose, RecordPurpose::Spf | RecordPurpose::BounceMx))
+            .all(|w| judge::judge(w, &seen.lookups).state == RecordState::Found)
 }

@@ -4,6 +4,7 @@
 //! Pure.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+pub mod attributes;
 pub mod claims;
 pub mod desired;
 mod display;
@@ -11,6 +12,7 @@ pub mod endpoint;
 pub mod identity;
 pub mod leftovers;
 pub mod records;
+pub mod tags;
 pub mod teardown;
 
 use std::collections::BTreeMap;
@@ -19,7 +21,9 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::api::condition::ConditionType;
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::{DnsProvider, OnMxFailure, PreviousPlace, SendingDomainSpec, VerificationStatus};
+use crate::api::v1alpha1::{
+    DkimKeyLength, DnsProvider, OnMxFailure, PreviousPlace, SendingDomainSpec, VerificationStatus,
+};
 use crate::dns::cloudflare::{Change, ZoneId};
 use crate::dns::external_dns::HandOver;
 use crate::dns::record::{DnsName, WantedRecord};
@@ -59,6 +63,26 @@ pub enum Action {
     AdoptIdentity {
         /// The tags that carry the mark.
         tags: BTreeMap<String, String>,
+    },
+    /// Add tags to the identity, or give them other values.
+    TagIdentity {
+        /// The tags.
+        tags: BTreeMap<String, String>,
+    },
+    /// Take tags away from the identity.
+    UntagIdentity {
+        /// Their keys.
+        keys: Vec<String>,
+    },
+    /// Set the default configuration set, or none.
+    SetConfigurationSet {
+        /// Its name.
+        name: Option<String>,
+    },
+    /// Have SES make DKIM keys of another length: new tokens.
+    ChangeKeyLength {
+        /// The length.
+        length: DkimKeyLength,
     },
     /// Switch DKIM signing on.
     EnableSigning,
@@ -113,6 +137,10 @@ impl Action {
             | Self::EnableSigning
             | Self::RestartDkim
             | Self::DeleteIdentity => Step::Identity,
+            Self::TagIdentity { .. } | Self::UntagIdentity { .. } | Self::SetConfigurationSet { .. } => {
+                Step::Attributes
+            }
+            Self::ChangeKeyLength { .. } => Step::Keys,
             Self::SetMailFrom { .. } => Step::MailFrom,
             Self::HandOver(_) | Self::WriteRecords { .. } => Step::Records,
             Self::RemoveRecords { left, .. } => Step::Left(*left),
@@ -126,6 +154,10 @@ impl Action {
 pub enum Step {
     /// The identity and its DKIM.
     Identity,
+    /// What can be changed on an identity that is made: its tags and its configuration set.
+    Attributes,
+    /// The length of its DKIM keys.
+    Keys,
     /// The MAIL FROM domain.
     MailFrom,
     /// The records at the provider.
@@ -185,6 +217,7 @@ pub fn plan(subject: &Subject<'_>, seen: &Observation, now: Timestamp) -> Plan {
         if plan.actions.contains(&Action::DeleteIdentity) {
             return plan;
         }
+        attributes::plan_attributes(subject, identity, seen, &mut plan);
         match subject.spec.dns_provider() {
             DnsProvider::Cloudflare(spec) => records::plan_records(subject, spec, identity, seen, &mut plan),
             DnsProvider::ExternalDns(spec) => endpoint::plan_endpoint(subject, spec, identity, seen, &mut plan),

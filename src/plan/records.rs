@@ -110,7 +110,10 @@ fn hold_back(changes: Vec<Change>, view: &ZoneView, seen: &Observation, plan: &m
 
 /// True if the wanted records are in DNS and SES uses them: what they replace can go.
 pub(super) fn are_in_use(subject: &Subject<'_>, identity: &Identity, seen: &Observation, plan: &Plan) -> bool {
-    judge::all_found(&plan.wanted, &seen.lookups) && identity.is_mail_from_verified(&subject.spec.mail_from_domain())
+    // SES goes on signing with the old keys until it has verified the new ones.
+    judge::all_found(&plan.wanted, &seen.lookups)
+        && identity.is_dkim_verified()
+        && identity.is_mail_from_verified(&subject.spec.mail_from_domain())
 }
 
 /// Deletes of all records of ours: for the end of the object, and for places that it has left.

@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::leftovers::LEFT_BEHIND;
-use super::{Action, Blocker, records};
+use super::{Action, Blocker, records, tags};
 use crate::api::condition::ConditionType::{IdentityReady, RecordsSynced};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{DeletionPolicy, IdentityOrigin, SendingDomainSpec, SendingDomainStatus};
@@ -100,13 +100,19 @@ fn plan_identity(
     let left = || format!("the SES identity {} in {}", ending.spec.domain, ending.region);
     match &seen.identity {
         Observed::Known(Some(identity)) => {
-            // An adopted identity was there before us and stays; one of somebody else is none of our business.
-            if ending.mark.ownership(&identity.tags) != Ownership::Ours(IdentityOrigin::Created) {
-                return;
-            }
-            match &seen.standing.identity {
-                Some(fault) => faults.push((Blocker::from_fault(IdentityReady, fault), left())),
-                None => actions.push(Action::DeleteIdentity),
+            let (standing, action, left) = match ending.mark.ownership(&identity.tags) {
+                Ownership::Ours(IdentityOrigin::Created) => (&seen.standing.identity, Action::DeleteIdentity, left()),
+                // It was there before us and stays, without what we have tagged it with.
+                Ownership::Ours(IdentityOrigin::Adopted) => (
+                    &seen.standing.attributes,
+                    Action::UntagIdentity { keys: tags::ours(&identity.tags) },
+                    format!("the operator's tags of {}", left()),
+                ),
+                Ownership::Foreign | Ownership::Unmarked => return,
+            };
+            match standing {
+                Some(fault) => faults.push((Blocker::from_fault(IdentityReady, fault), left)),
+                None => actions.push(action),
             }
         }
         Observed::Known(None) | Observed::NotConfigured => {}
@@ -227,6 +233,8 @@ pub(super) fn is_hopeless(reason: Reason) -> bool {
             | Reason::RecordWriteDenied
             | Reason::AWSAccessDenied
             | Reason::AWSCredentialsUnavailable
+            | Reason::AWSAccountSuspended
+            | Reason::RegionUnavailable
             | Reason::AWSRequestRejected
             | Reason::RecordRejected
             | Reason::ExternalDNSUnavailable

@@ -163,6 +163,39 @@ impl Client {
         self.call(account, "TagResource", send).await.map(drop)
     }
 
+    /// Takes tags away from the identity. Keys that it does not have are no fault.
+    pub async fn remove_tags(&self, account: &Account, name: &str, keys: &[String]) -> Result<(), Error> {
+        let arn = self.arn(account, name).await?;
+        let keys = Some(keys.to_vec());
+        let send = |client: Sdk| client.untag_resource().resource_arn(arn).set_tag_keys(keys).send();
+        self.call(account, "UntagResource", send).await.map(drop)
+    }
+
+    /// Sets the default configuration set, or none.
+    pub async fn set_configuration_set(
+        &self,
+        account: &Account,
+        name: &str,
+        configuration_set: Option<&str>,
+    ) -> Result<(), Error> {
+        let set = configuration_set.map(str::to_owned);
+        let send = |client: Sdk| {
+            let put = client.put_email_identity_configuration_set_attributes().email_identity(name);
+            put.set_configuration_set_name(set).send()
+        };
+        self.call(account, "PutEmailIdentityConfigurationSetAttributes", send).await.map(drop)
+    }
+
+    /// Has SES make DKIM keys of another length, which have new tokens. SES does so at most once per day.
+    pub async fn change_key_length(&self, account: &Account, name: &str, length: DkimKeyLength) -> Result<(), Error> {
+        let signing = DkimSigningAttributes::builder().next_signing_key_length(sdk_key_length(length)).build();
+        let send = |client: Sdk| {
+            let put = client.put_email_identity_dkim_signing_attributes().email_identity(name);
+            put.signing_attributes_origin(DkimSigningAttributesOrigin::AwsSes).signing_attributes(signing).send()
+        };
+        self.call(account, "PutEmailIdentityDkimSigningAttributes", send).await.map(drop)
+    }
+
     /// Switches DKIM signing on.
     pub async fn enable_signing(&self, account: &Account, name: &str) -> Result<(), Error> {
         let send =
@@ -203,10 +236,10 @@ impl Client {
             let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
             budgets.entry(account.principal()).or_insert_with(|| Arc::new(Budget::new(self.per_second))).clone()
         };
-        budget.take().await.map_err(|wait| Error::no_budget(operation, wait))?;
+        budget.take().await.map_err(|wait| Error::no_budget(operation, wait).at(account))?;
         let client = self.client(account).await;
         let began = Instant::now();
-        let answer = send(client).await.map_err(|error| Error::from_sdk(operation, &error));
+        let answer = send(client).await.map_err(|error| Error::from_sdk(operation, &error).at(account));
         let outcome = answer.as_ref().map_or_else(|error| error.kind.label(), |_| "ok");
         self.metrics.upstream(Upstream::Ses, operation, outcome, began.elapsed());
         answer
@@ -225,8 +258,11 @@ impl Client {
     /// Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>.
     async fn arn(&self, account: &Account, name: &str) -> Result<String, Error> {
         let sts = aws_sdk_sts::Client::new(&self.config(account).await);
-        let caller =
-            sts.get_caller_identity().send().await.map_err(|e| Error::from_sdk("sts:GetCallerIdentity", &e))?;
+        let caller = sts
+            .get_caller_identity()
+            .send()
+            .await
+            .map_err(|e| Error::from_sdk("sts:GetCallerIdentity", &e).at(account))?;
         let partition = caller.arn().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws");
         let id = caller.account().unwrap_or_default();
         Ok(format!("arn:{partition}:ses:{}:{id}:identity/{name}", account.region))
@@ -288,6 +324,7 @@ fn dkim(attributes: Option<&DkimAttributes>) -> Dkim {
             hosted_zone: None,
             origin: None,
             key_length: None,
+            next_key_length: None,
         };
     };
     Dkim {
@@ -296,11 +333,16 @@ fn dkim(attributes: Option<&DkimAttributes>) -> Dkim {
         tokens: attributes.tokens().to_vec(),
         hosted_zone: attributes.signing_hosted_zone().filter(|z| !z.is_empty()).map(str::to_owned),
         origin: attributes.signing_attributes_origin().map(|o| o.as_str().to_owned()),
-        key_length: attributes.current_signing_key_length().and_then(|length| match length {
-            DkimSigningKeyLength::Rsa1024Bit => Some(DkimKeyLength::Rsa1024),
-            DkimSigningKeyLength::Rsa2048Bit => Some(DkimKeyLength::Rsa2048),
-            _ => None,
-        }),
+        key_length: attributes.current_signing_key_length().and_then(key_length),
+        next_key_length: attributes.next_signing_key_length().and_then(key_length),
+    }
+}
+
+fn key_length(length: &DkimSigningKeyLength) -> Option<DkimKeyLength> {
+    match length {
+        DkimSigningKeyLength::Rsa1024Bit => Some(DkimKeyLength::Rsa1024),
+        DkimSigningKeyLength::Rsa2048Bit => Some(DkimKeyLength::Rsa2048),
+        _ => None,
     }
 }
 

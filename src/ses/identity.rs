@@ -103,6 +103,8 @@ pub struct Dkim {
     pub origin: Option<String>,
     /// The length of the keys in use.
     pub key_length: Option<DkimKeyLength>,
+    /// The length of the keys that SES makes next: it differs while a change is under way.
+    pub next_key_length: Option<DkimKeyLength>,
 }
 
 /// The MAIL FROM part of an identity.

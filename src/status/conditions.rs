@@ -6,11 +6,11 @@ use super::{Report, was_ready};
 use crate::api::condition::ConditionType::{
     DkimVerified, DnsVerified, IdentityReady, MailFromVerified, Ready, Reconciling, RecordsSynced, Stalled,
 };
-use crate::api::condition::{ConditionStatus, ConditionType, Verdict, find};
+use crate::api::condition::{ConditionStatus, ConditionType, Verdict, find, is_true};
 use crate::api::reason::{Reason, ReasonClass};
 use crate::api::v1alpha1::{DnsProvider, Phase, RecordPurpose, RecordState, RecordStatus, SendingDomainStatus};
 use crate::observe::observation::{Fault, Observed};
-use crate::plan::Step;
+use crate::plan::{Action, Step};
 use crate::ses::identity::{DKIM_TOKENS, Identity, SesStatus};
 
 /// The conditions and the phase they make.
@@ -51,10 +51,10 @@ pub fn judge(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &R
         checks.push((RecordsSynced, kept(old, RecordsSynced, report, records_synced(report)), Reason::Synced));
     }
     checks.push((DnsVerified, kept(old, DnsVerified, report, dns_verified(status, report)), Reason::Verified));
-    checks.push((DkimVerified, kept(old, DkimVerified, report, dkim_verified(status, report)), Reason::Verified));
+    checks.push((DkimVerified, kept(old, DkimVerified, report, dkim_verified(old, status, report)), Reason::Verified));
     checks.push((
         MailFromVerified,
-        kept(old, MailFromVerified, report, mail_from_verified(status, report)),
+        kept(old, MailFromVerified, report, mail_from_verified(old, status, report)),
         Reason::Verified,
     ));
     if failed {
@@ -106,12 +106,22 @@ pub fn suspended_ready() -> (ConditionType, Verdict) {
     (Ready, Verdict { status: ConditionStatus::False, reason: Reason::Suspended.as_str(), message })
 }
 
-/// The conditions of an object whose deletion cannot go on; the others stay as they were.
-pub fn cleanup_blocked(old: &[Condition], message: &str) -> Vec<(ConditionType, Verdict)> {
+/// The conditions of an object whose deletion cannot go on: what SES has said goes with the identity, the others stay as
+/// they were.
+pub fn cleanup_blocked(old: &[Condition], message: &str, identity_is_gone: bool) -> Vec<(ConditionType, Verdict)> {
     let reason = Reason::CleanupBlocked.as_str();
     let blocked = |status| Verdict { status, reason, message: message.to_owned() };
     let mut verdicts = vec![(Ready, blocked(ConditionStatus::False))];
+    let gone = || Verdict {
+        status: ConditionStatus::False,
+        reason: Reason::TakenAway.as_str(),
+        message: "SES does not have the identity any more".to_owned(),
+    };
     for condition_type in [IdentityReady, RecordsSynced, DnsVerified, DkimVerified, MailFromVerified] {
+        if identity_is_gone && matches!(condition_type, IdentityReady | DkimVerified | MailFromVerified) {
+            verdicts.push((condition_type, gone()));
+            continue;
+        }
         verdicts.extend(find(old, condition_type).and_then(as_it_was).map(|v| (condition_type, v)));
     }
     verdicts.push((Reconciling, blocked(ConditionStatus::True)));
@@ -209,12 +219,18 @@ fn unmet_by(fault: &Fault) -> Unmet {
 }
 
 fn under_way(report: &Report<'_>, step: Step) -> Option<Unmet> {
-    let mut actions = report.plan.actions.iter().filter(|a| a.step() == step);
-    let action = actions.next()?;
+    // That SES looks again changes nothing of what it has.
+    let shows = |a: &&Action| **a != Action::RestartDkim || report.outcome.dry_run;
+    let action = report.plan.actions.iter().filter(|a| a.step() == step).find(shows)?;
     if report.outcome.dry_run {
         return Some(Unmet::no(Reason::DryRun, format!("The operator runs with --dry-run and would {action}")));
     }
     Some(Unmet::no(Reason::Progressing, format!("Under way: {action}")))
+}
+
+/// A change of the identity that could not be made. One that was made in this pass stops nothing meanwhile.
+fn not_applied(report: &Report<'_>, step: Step) -> Option<Unmet> {
+    fault_of(report, step).or_else(|| under_way(report, step).filter(|_| report.outcome.dry_run))
 }
 
 fn identity_ready(report: &Report<'_>) -> Check {
@@ -223,7 +239,8 @@ fn identity_ready(report: &Report<'_>) -> Check {
     }
     let unmet = fault_of(report, Step::Identity)
         .or_else(|| blocker(report, IdentityReady))
-        .or_else(|| under_way(report, Step::Identity));
+        .or_else(|| under_way(report, Step::Identity))
+        .or_else(|| [Step::Attributes, Step::Keys].into_iter().find_map(|step| not_applied(report, step)));
     match (unmet, report.identity()) {
         (Some(unmet), _) => Err(unmet),
         (None, Some(identity)) if identity.dkim.tokens.len() == DKIM_TOKENS => {
@@ -317,15 +334,18 @@ fn found(status: &SendingDomainStatus, purpose: RecordPurpose, report: &Report<'
     records.peek().is_some() && records.all(|r| r.state == RecordState::Found || !report.seen.dns_check)
 }
 
-/// A re-arm that SES has not taken within an hour, DNS being right.
-fn rearm_was_refused(status: &SendingDomainStatus, report: &Report<'_>) -> bool {
-    status.verification.as_ref().is_some_and(|v| {
-        let waited = report.now.duration_since(v.started_at.0).as_hours() >= 1;
-        (v.rearms == 1 && waited) || v.rearms > 1
-    }) && crate::dns::judge::all_found(&report.plan.wanted, &report.seen.lookups)
+/// A re-arm that SES has not taken within an hour, DNS being right all the while. It stays refused through the next tries.
+fn rearm_was_refused(old: &SendingDomainStatus, report: &Report<'_>) -> bool {
+    let before = old.conditions.iter().any(|c| c.reason == Reason::RearmRefused.as_str());
+    let waited = old.verification.as_ref().is_some_and(|v| {
+        v.rearms >= 1
+            && report.now.duration_since(v.started_at.0).as_hours() >= 1
+            && is_true(&old.conditions, DnsVerified)
+    });
+    (waited || before) && crate::dns::judge::all_found(&report.plan.wanted, &report.seen.lookups)
 }
 
-fn dkim_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Check {
+fn dkim_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &Report<'_>) -> Check {
     let Some(identity) = report.identity() else {
         return Err(without_identity(report));
     };
@@ -340,11 +360,16 @@ fn dkim_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Check {
     if state == Some(&SesStatus::Success) && !identity.dkim.signing_enabled {
         return Err(Unmet::no(Reason::Progressing, "DKIM signing is switched off at SES; it is being switched on"));
     }
-    let refused = rearm_was_refused(status, report);
-    Err(awaited("DKIM", state, found(status, RecordPurpose::Dkim, report), refused))
+    let refused = rearm_was_refused(old, report);
+    let unmet = awaited("DKIM", state, found(status, RecordPurpose::Dkim, report), refused);
+    if identity.verification == Some(SesStatus::Success) && identity.dkim.status == SesStatus::Pending {
+        let message = format!("The DKIM keys are new, and SES keeps the domain verified meanwhile. {}", unmet.message);
+        return Err(Unmet { message, ..unmet });
+    }
+    Err(unmet)
 }
 
-fn mail_from_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Check {
+fn mail_from_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &Report<'_>) -> Check {
     let Some(identity) = report.identity() else {
         return Err(without_identity(report));
     };
@@ -359,7 +384,7 @@ fn mail_from_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Chec
         return Err(unmet);
     }
     let state = identity.mail_from.as_ref().map(|m| &m.status);
-    let refused = rearm_was_refused(status, report);
+    let refused = rearm_was_refused(old, report);
     let records = found(status, RecordPurpose::BounceMx, report);
     Err(awaited("MAIL FROM", state, records, refused))
 }

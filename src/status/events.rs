@@ -25,10 +25,13 @@ pub struct Note {
 /// The events between two states of an object.
 pub fn between(old: &SendingDomainStatus, new: &SendingDomainStatus, outcome: &Outcome) -> Vec<Note> {
     let mut notes: Vec<Note> = outcome.done.iter().map(done).collect();
-    // What follows from our own deletion was asked for, and is told by its own event.
-    if !outcome.done.contains(&Action::DeleteIdentity) {
+    let lost = identity_lost(old, outcome);
+    // What follows from the end of an identity is told by an event of its own.
+    if !outcome.done.contains(&Action::DeleteIdentity) && lost.is_none() {
         notes.extend(ready_turned(old, new));
     }
+    notes.extend(lost);
+    notes.extend(nearly_over(old, new));
     notes.extend(broke(old, new, ConditionType::RecordsSynced, "SyncRecords"));
     notes.extend(broke(old, new, ConditionType::DnsVerified, "LookUp"));
     notes.extend(left_behind(old, new));
@@ -56,6 +59,20 @@ fn done(action: &Action) -> Note {
     let (reason, verb, message) = match action {
         Action::CreateIdentity(_) => ("IdentityCreated", "CreateIdentity", "Created the SES identity".to_owned()),
         Action::AdoptIdentity { .. } => ("IdentityAdopted", "AdoptIdentity", "Adopted the SES identity".to_owned()),
+        Action::TagIdentity { .. } | Action::UntagIdentity { .. } => {
+            ("TagsChanged", "TagIdentity", format!("Changed the SES identity: {action}"))
+        }
+        Action::SetConfigurationSet { .. } => {
+            ("ConfigurationSetChanged", "SetConfigurationSet", format!("Changed the SES identity: {action}"))
+        }
+        Action::ChangeKeyLength { length } => (
+            "DKIMKeysChanged",
+            "ChangeKeyLength",
+            format!(
+                "Had SES make {} DKIM keys: they have new tokens, and the old records stay until SES has verified the new",
+                length.as_str()
+            ),
+        ),
         Action::EnableSigning => ("SigningEnabled", "EnableSigning", "Switched DKIM signing on at SES".to_owned()),
         Action::RestartDkim => {
             ("VerificationRearmed", "RestartDkim", "Asked SES to look for the DKIM records again".to_owned())
@@ -95,6 +112,36 @@ fn done(action: &Action) -> Note {
         }
     };
     Note { warning: false, reason, action: verb, message }
+}
+
+/// Another identity had to be made, though nobody had asked for it.
+fn identity_lost(old: &SendingDomainStatus, outcome: &Outcome) -> Option<Note> {
+    let had_one = old.identity.as_ref().is_some_and(|identity| !identity.dkim_tokens.is_empty());
+    let made = outcome.done.iter().any(|action| matches!(action, Action::CreateIdentity(_)));
+    (had_one && made).then(|| Note {
+        warning: true,
+        reason: "IdentityLost",
+        action: "CreateIdentity",
+        message: "Somebody has deleted the SES identity, so another was created. It has new DKIM tokens: nothing can be sent \
+                  from the domain until the new records are in DNS and SES has verified them"
+            .to_owned(),
+    })
+}
+
+/// Three quarters of the time for a verification have passed.
+fn nearly_over(old: &SendingDomainStatus, new: &SendingDomainStatus) -> Option<Note> {
+    let warned = |status: &SendingDomainStatus| status.verification.as_ref().and_then(|v| v.warned_at.clone());
+    let attempt = new.verification.as_ref().filter(|_| warned(new).is_some() && warned(new) != warned(old))?;
+    let missing = find(&new.conditions, ConditionType::Ready).map_or("", |ready| ready.message.as_str());
+    Some(Note {
+        warning: true,
+        reason: "DeadlineNear",
+        action: "Verify",
+        message: format!(
+            "Three quarters of the time for the verification have passed; it counts as failed from {}. {missing}",
+            attempt.deadline.0
+        ),
+    })
 }
 
 /// Ready became True, or is not True for another reason than before.

@@ -48,6 +48,9 @@ pub struct Report<'a> {
 impl<'a> Report<'a> {
     /// The identity, if it is ours: nothing of another's is ever shown.
     fn identity(&self) -> Option<&'a Identity> {
+        if self.outcome.done.contains(&Action::DeleteIdentity) {
+            return None;
+        }
         let identity = self.seen.identity.known()?.as_ref()?;
         matches!(self.subject.mark.ownership(&identity.tags), Ownership::Ours(_)).then_some(identity)
     }
@@ -89,6 +92,12 @@ pub fn compute(old: &SendingDomainStatus, report: &Report<'_>) -> SendingDomainS
         verification.verified_at.get_or_insert(Time(report.now));
         verification.rearms = 0;
     }
+    if judged.phase == Phase::Pending
+        && let Some(attempt) = &mut status.verification
+        && is_nearly_over(attempt, report.now)
+    {
+        attempt.warned_at.get_or_insert(Time(report.now));
+    }
     status
 }
 
@@ -124,10 +133,12 @@ pub fn cleanup_blocked(
     old: &SendingDomainStatus,
     generation: i64,
     message: &str,
+    identity_is_gone: bool,
     now: Timestamp,
 ) -> SendingDomainStatus {
-    let verdicts = conditions::cleanup_blocked(&old.conditions, message);
+    let verdicts = conditions::cleanup_blocked(&old.conditions, message, identity_is_gone);
     SendingDomainStatus {
+        identity: if identity_is_gone { region_only(old) } else { old.identity.clone() },
         observed_generation: generation,
         phase: Some(Phase::Pending),
         conditions: crate::api::condition::merge(&old.conditions, &verdicts, generation, now),
@@ -171,6 +182,12 @@ fn identity_status(identity: &Identity, report: &Report<'_>) -> IdentityStatus {
     }
 }
 
+/// True if no more than a quarter of the time of a first verification is left.
+fn is_nearly_over(attempt: &VerificationStatus, now: Timestamp) -> bool {
+    let quarter = attempt.deadline.0.duration_since(attempt.started_at.0) / 4;
+    attempt.verified_at.is_none() && attempt.deadline.0.duration_since(now) <= quarter
+}
+
 /// The clock starts with the identity, and starts again when SES is asked to look again and when the tokens change.
 fn verification(old: &SendingDomainStatus, report: &Report<'_>) -> Option<VerificationStatus> {
     let identity = report.identity()?;
@@ -179,13 +196,14 @@ fn verification(old: &SendingDomainStatus, report: &Report<'_>) -> Option<Verifi
         started_at: Time(report.now),
         deadline: deadline(report.now),
         verified_at: None,
+        warned_at: None,
         rearms,
     };
     let Some(last) = &old.verification else {
         return Some(fresh(0));
     };
     let known_tokens = old.identity.as_ref().map_or(&[][..], |i| i.dkim_tokens.as_slice());
-    if !known_tokens.is_empty() && !identity.dkim.tokens.is_empty() && known_tokens != identity.dkim.tokens {
+    if !identity.dkim.tokens.is_empty() && known_tokens != identity.dkim.tokens {
         return Some(fresh(0));
     }
     let rearmed = identity.has_failed()

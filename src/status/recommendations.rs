@@ -1,9 +1,8 @@
 //! Advice that does not stop the domain from sending.
 
 use super::Report;
-use crate::api::v1alpha1::{IdentityOrigin, Recommendation, SesSpec};
+use crate::api::v1alpha1::{IdentityOrigin, Recommendation};
 use crate::ownership::Ownership;
-use crate::ses::identity::Identity;
 
 /// The advice for this object, in an order of its own.
 pub(super) fn recommendations(report: &Report<'_>) -> Vec<Recommendation> {
@@ -18,17 +17,6 @@ pub(super) fn recommendations(report: &Report<'_>) -> Vec<Recommendation> {
             ),
         });
     }
-    let unapplied = unapplied(&report.subject.spec.ses, identity);
-    if !unapplied.is_empty() {
-        recommendations.push(Recommendation {
-            code: "ChangeNotApplied".to_owned(),
-            message: format!(
-                "This version sets {} only when it creates an identity; change it at SES, or ask for a new identity with the \
-                 annotation sendingdomain.dev/recreate-at",
-                unapplied.join(", ")
-            ),
-        });
-    }
     let adopted = report.subject.mark.ownership(&identity.tags) == Ownership::Ours(IdentityOrigin::Adopted);
     if adopted && report.subject.recreate_at.is_some() {
         recommendations.push(Recommendation {
@@ -40,17 +28,14 @@ pub(super) fn recommendations(report: &Report<'_>) -> Vec<Recommendation> {
         });
     }
     recommendations.extend(super::dmarc::recommendations(report));
+    let length = report.subject.spec.ses.dkim_key_length;
+    if adopted && length.is_some_and(|wanted| identity.dkim.key_length.is_some_and(|there| there != wanted)) {
+        recommendations.push(Recommendation {
+            code: "KeyLengthKept".to_owned(),
+            message: "The identity was adopted, which changes no keys; change their length at SES, or remove \
+                      spec.ses.dkimKeyLength"
+                .to_owned(),
+        });
+    }
     recommendations
-}
-
-/// The fields of the spec that the identity does not have.
-fn unapplied(spec: &SesSpec, identity: &Identity) -> Vec<&'static str> {
-    let differs = |wanted: Option<&str>, there: Option<&str>| wanted.is_some() && wanted != there;
-    let set = differs(spec.configuration_set.as_deref(), identity.configuration_set.as_deref());
-    let tags = spec.tags.iter().any(|(key, value)| differs(Some(&value.0), identity.tags.get(key).map(String::as_str)));
-    let length = spec.dkim_key_length.zip(identity.dkim.key_length).is_some_and(|(wanted, there)| wanted != there);
-    [(set, "spec.ses.configurationSet"), (tags, "spec.ses.tags"), (length, "spec.ses.dkimKeyLength")]
-        .into_iter()
-        .filter_map(|(differs, field)| differs.then_some(field))
-        .collect()
 }

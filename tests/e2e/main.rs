@@ -6,6 +6,7 @@
 //! secrets in everything that the operator wrote.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own helpers may fail the test")]
 
+mod attributes;
 mod audit;
 mod causes;
 mod changes;

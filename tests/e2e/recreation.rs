@@ -27,13 +27,14 @@ async fn only_new_records(rig: &Rig) {
 }
 
 #[tokio::test]
-async fn an_identity_deleted_behind_the_back_is_made_anew() {
+async fn f7_an_identity_deleted_behind_the_back_is_made_anew() {
     let rig = Rig::start().await;
     let first = rig.verified_cloudflare().await;
     let foreign = rig.foreign();
     assert!(rig.world.ses().region(REGION).delete_identity(DOMAIN));
     let is_new = |o: &Value| object::is_ready(o) && tokens_of(o) != tokens_of(&first);
     rig.until("Ready with new tokens", is_new).await;
+    rig.expect_event("Warning", "IdentityLost").await;
     only_new_records(&rig).await;
     assert_eq!(rig.foreign(), foreign);
     rig.finish().await;

@@ -13,7 +13,7 @@ use crate::rig::{DOMAIN, NAME, REGION, Rig};
 const LONGER_THAN_SES_LOOKS: Duration = Duration::from_hours(73);
 
 #[tokio::test]
-async fn what_ses_gave_up_is_taken_up_again_once_dns_is_right() {
+async fn f8_what_ses_gave_up_is_taken_up_again_once_dns_is_right() {
     let rig = Rig::start().await;
     // Looks in between would only cost time.
     rig.world.ses().configure(|settings| settings.check_interval = Duration::from_hours(1));
@@ -59,7 +59,7 @@ fn is_lost(object: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn a_lost_verification_is_told_and_comes_back() {
+async fn f8_a_lost_verification_is_told_and_comes_back() {
     let rig = Rig::start().await;
     let verified = rig.verified_manual().await;
     let dns = rig.world.dns();
@@ -98,7 +98,7 @@ async fn a_lost_verification_that_ses_gives_up_fails_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_mail_from_domain_with_another_exchanger_is_not_ready() {
+async fn f12_a_mail_from_domain_with_another_exchanger_is_not_ready() {
     let rig = Rig::start().await;
     let verified = rig.verified_manual().await;
     let bounce = format!("bounce.{DOMAIN}");

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use sending_domain_operator::api::reason::Reason;
 use sending_domain_operator::api::v1alpha1::{
-    CloudflareSpec, ConflictPolicy, DnsProviderName, DnsSpec, DnsStatus, ExternalDnsSpec, LabelValue, PreviousPlace,
-    SecretKeyRef, SendingDomainSpec, SendingDomainStatus,
+    CloudflareSpec, ConflictPolicy, DkimKeyLength, DnsProviderName, DnsSpec, DnsStatus, ExternalDnsSpec, LabelValue,
+    PreviousPlace, SecretKeyRef, SendingDomainSpec, SendingDomainStatus,
 };
 use sending_domain_operator::dns::cloudflare::{Change, Zone, ZoneRecord, ZoneStatus, ZoneType};
 use sending_domain_operator::dns::evidence::Evidence;
@@ -68,6 +68,7 @@ pub struct World {
     pub claim: Claim,
     pub now: Timestamp,
     pub recreate_at: Option<String>,
+    pub reconcile_requested: bool,
     pub next_id: u32,
     pub created: u32,
 }
@@ -113,6 +114,7 @@ pub fn identity() -> Identity {
             hosted_zone: Some("dkim.amazonses.com".to_owned()),
             origin: Some("AWS_SES".to_owned()),
             key_length: None,
+            next_key_length: None,
         },
         mail_from: None,
         configuration_set: None,
@@ -165,6 +167,7 @@ impl World {
             claim: Claim::default(),
             now: "2026-11-23T10:00:00Z".parse().unwrap(),
             recreate_at: None,
+            reconcile_requested: false,
             next_id: 0,
             created: 0,
         }
@@ -349,7 +352,7 @@ impl World {
             adopter: "owner/team-a",
             allow_adoption: false,
             recreate_at: self.recreate_at.as_deref(),
-            reconcile_requested: false,
+            reconcile_requested: self.reconcile_requested,
             verification: self.status.verification.as_ref(),
         })
     }
@@ -425,13 +428,24 @@ impl World {
         match action {
             Action::CreateIdentity(new) => {
                 self.created += 1;
-                let mut made = Identity { tags: new.tags.clone(), ..identity() };
+                let configuration_set = new.configuration_set.clone();
+                let mut made = Identity { tags: new.tags.clone(), configuration_set, ..identity() };
+                made.dkim.key_length = new.key_length.or(Some(DkimKeyLength::Rsa2048));
+                made.dkim.next_key_length = made.dkim.key_length;
                 if self.created > 1 {
                     made.dkim.tokens = ["x", "y", "z"].map(|t| format!("{t}{}", self.created)).into();
                 }
                 self.identity = Some(made);
             }
             Action::AdoptIdentity { tags } => self.of_identity(|i| i.tags.extend(tags.clone())),
+            Action::TagIdentity { tags } => self.of_identity(|i| i.tags.extend(tags.clone())),
+            Action::UntagIdentity { keys } => self.of_identity(|i| i.tags.retain(|key, _| !keys.contains(key))),
+            Action::SetConfigurationSet { name } => self.of_identity(|i| i.configuration_set.clone_from(name)),
+            Action::ChangeKeyLength { length } => self.of_identity(|i| {
+                i.dkim.next_key_length = Some(*length);
+                i.dkim.tokens = i.dkim.tokens.iter().map(|token| format!("{token}2")).collect();
+                i.dkim.status = SesStatus::Pending;
+            }),
             Action::EnableSigning => self.of_identity(|i| i.dkim.signing_enabled = true),
             Action::RestartDkim => self.of_identity(|i| {
                 i.verification = Some(SesStatus::Pending);
@@ -492,6 +506,7 @@ impl World {
         if right(RecordType::Cname) && identity.dkim.status == SesStatus::Pending {
             identity.verification = Some(SesStatus::Success);
             identity.dkim.status = SesStatus::Success;
+            identity.dkim.key_length = identity.dkim.next_key_length;
             identity.verified_for_sending = true;
         }
         if right(RecordType::Mx)

@@ -102,6 +102,7 @@ fn sign(identity: &mut Identity, attributes: &SigningAttributes) -> Result<(), A
         identity.dkim.tokens = vec![selector.to_owned()];
     } else if let Some(length) = attributes.key_length()? {
         length.clone_into(&mut identity.dkim.key_length);
+        length.clone_into(&mut identity.dkim.next_key_length);
     }
     Ok(())
 }

@@ -33,7 +33,12 @@ pub(super) struct Dkim {
     pub(super) previous_tokens: Vec<String>,
     /// Reads that still do not show the tokens.
     pub(super) hidden_gets: u32,
+    /// Of the keys in use.
     pub(super) key_length: String,
+    /// Of the keys that are made next; in use once their records are found.
+    pub(super) next_key_length: String,
+    /// When the length was last changed.
+    pub(super) length_changed: Option<Timestamp>,
     pub(super) generated: Timestamp,
     pub(super) process: Process,
 }
@@ -99,6 +104,8 @@ impl Identity {
                 previous_tokens: Vec::new(),
                 hidden_gets: 0,
                 key_length: DEFAULT_KEY_LENGTH.to_owned(),
+                next_key_length: DEFAULT_KEY_LENGTH.to_owned(),
+                length_changed: None,
                 generated: now,
                 process: Process::at(status, now),
             },
@@ -157,6 +164,17 @@ impl Identity {
         self.restart_dkim(now, check_interval);
     }
 
+    /// Asks for keys of another length, which SES grants "at most once per day".
+    pub(super) fn change_key_length(&mut self, length: &str, now: Timestamp) -> Result<(), &'static str> {
+        let a_day_ago = now - Duration::from_hours(24);
+        if self.dkim.length_changed.is_some_and(|changed| changed > a_day_ago) {
+            return Err("The signing key length can be changed at most once per day.");
+        }
+        length.clone_into(&mut self.dkim.next_key_length);
+        self.dkim.length_changed = Some(now);
+        Ok(())
+    }
+
     /// Sets the MAIL FROM domain; setting the same again starts its search over, too.
     pub(super) fn set_mail_from(&mut self, domain: Option<String>, now: Timestamp, check_interval: Duration) {
         self.mail_from = domain.map(|domain| MailFrom { domain, process: Process::start(now) });
@@ -190,6 +208,7 @@ impl Identity {
             self.info.soa = findings.soa.clone().or_else(|| self.info.soa.take());
             if verdict == Verdict::Right {
                 self.info.succeeded = Some(now);
+                self.dkim.key_length.clone_from(&self.dkim.next_key_length);
             }
             // A search that goes on says nothing: after a change of keys the identity stays verified.
             if self.dkim.process.status != Status::Pending {

@@ -94,10 +94,12 @@ pub(super) fn dkim_signing(state: &mut State, request: &Request) -> OpResult {
         }
         ("AWS_SES", None, length) => {
             let back = identity.dkim.origin == Origin::External;
-            let other_length = length.is_some_and(|length| length != identity.dkim.key_length);
-            if back || other_length {
+            let other_length = length.filter(|length| *length != identity.dkim.next_key_length);
+            if let Some(length) = other_length {
+                identity.change_key_length(length, now).map_err(ApiError::bad_request)?;
+            }
+            if back || other_length.is_some() {
                 identity.dkim.origin = Origin::Ses;
-                identity.dkim.key_length = length.unwrap_or(&identity.dkim.key_length).to_owned();
                 identity.change_keys(new_tokens(), now, interval);
             } else if identity.dkim.process.status == Status::Failed && !settings.rearm_refused {
                 identity.restart_dkim(now, interval);

@@ -42,7 +42,7 @@ pub(super) fn dkim_attributes(of: &Identity, zone: &HostedZone, region: &str) ->
     });
     if of.kind == Kind::Domain && dkim.origin == Origin::Ses {
         out["CurrentSigningKeyLength"] = json!(dkim.key_length);
-        out["NextSigningKeyLength"] = json!(dkim.key_length);
+        out["NextSigningKeyLength"] = json!(dkim.next_key_length);
         out["LastKeyGenerationTimestamp"] = epoch(dkim.generated);
         if let Some(zone) = zone.shown(region) {
             out["SigningHostedZone"] = json!(zone);
