@@ -145,11 +145,19 @@ async fn another_key_length_gives_other_tokens_but_revokes_nothing() {
     assert_eq!(bed.ses.identity("eu-west-1", DOMAIN).unwrap().previous_tokens, tokens);
     let got = bed.get(DOMAIN).await;
     let dkim = got.dkim_attributes().unwrap();
-    assert_eq!(dkim.current_signing_key_length(), Some(&DkimSigningKeyLength::Rsa1024Bit));
+    assert_eq!(dkim.current_signing_key_length(), Some(&DkimSigningKeyLength::Rsa2048Bit), "until the new are found");
+    assert_eq!(dkim.next_signing_key_length(), Some(&DkimSigningKeyLength::Rsa1024Bit));
     assert!(dkim.last_key_generation_timestamp().is_some());
     bed.publish(DOMAIN, &changed.1);
     bed.ses.look_now().await;
     assert_eq!(bed.statuses(DOMAIN).await, three("SUCCESS", "SUCCESS", true));
+    let got = bed.get(DOMAIN).await;
+    let current = got.dkim_attributes().and_then(|dkim| dkim.current_signing_key_length());
+    assert_eq!(current, Some(&DkimSigningKeyLength::Rsa1024Bit));
+    let longer = DkimSigningAttributes::builder().next_signing_key_length(DkimSigningKeyLength::Rsa2048Bit).build();
+    let put = bed.client.put_email_identity_dkim_signing_attributes().email_identity(DOMAIN);
+    let put = put.signing_attributes_origin(DkimSigningAttributesOrigin::AwsSes).signing_attributes(longer);
+    assert!(put.send().await.is_err(), "at most once per day");
 }
 
 #[tokio::test]
