@@ -15,7 +15,9 @@ OTHERS := $(filter-out $(WAITING),$(basename $(notdir $(wildcard tests/*.rs))) $
 # need TOOL,WHAT TO INSTALL
 need = command -v $(1) >/dev/null 2>&1 || { echo "no $(1): install $(2)" >&2; exit 1; }
 
-.PHONY: help build controlplane demo test lint generate rust
+BENCH ?=
+
+.PHONY: help build controlplane demo bench test lint generate rust
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +31,9 @@ controlplane: ## etcd, kube-apiserver, kube-controller-manager (and kubectl), bu
 
 demo: rust ## From `kubectl apply` to Verified on a real control plane, all on this machine
 	@$(ASSETS) && cargo build --workspace && cargo run -q -p testbed --bin demo -- $(if $(KEEP),--keep)
+
+bench: rust ## What a fleet of 100 domains costs an SES of one request per second; takes half an hour
+	@$(ASSETS) && cargo build --release && cargo run -q --release -p testbed --bin bench -- $(BENCH)
 
 test: lint ## Formatting, lints and every test, those on a real control plane too
 	@$(ASSETS) && cargo test -p testbed && cargo test --doc \

@@ -18,7 +18,7 @@ use crate::observe::memory::Memory;
 use crate::observe::observation::Fault;
 use crate::plan::{Action, Step};
 use crate::ses;
-use crate::ses::client::Account;
+use crate::ses::client::Caller;
 use crate::ses::identity::Identity;
 use crate::telemetry::metrics::Metrics;
 
@@ -37,8 +37,8 @@ pub struct Outcome {
 pub struct Ports<'a> {
     /// SES.
     pub ses: &'a ses::client::Client,
-    /// Whose identity.
-    pub account: &'a Account,
+    /// Who writes, and with whose credentials.
+    pub caller: Caller<'a>,
     /// The name of the identity.
     pub domain: &'a str,
     /// The API server.
@@ -89,27 +89,25 @@ pub async fn execute(actions: &[Action], ports: &Ports<'_>, memory: &mut Memory,
 }
 
 async fn perform(action: &Action, ports: &Ports<'_>, memory: &mut Memory, now: Timestamp) -> Result<(), Fault> {
-    let (ses, account, domain) = (ports.ses, ports.account, ports.domain);
+    let (ses, by, domain) = (ports.ses, ports.caller, ports.domain);
     let written: Result<(), ses::error::Error> = match action {
-        Action::CreateIdentity(new) => ses.create(account, domain, new).await.map(|i| memory.identity_created(i, now)),
-        Action::AdoptIdentity { tags } => ses.add_tags(account, domain, tags).await.map(|()| memory.identity_changed()),
-        Action::TagIdentity { tags } => ses.add_tags(account, domain, tags).await.map(|()| memory.identity_changed()),
-        Action::UntagIdentity { keys } => {
-            ses.remove_tags(account, domain, keys).await.map(|()| memory.identity_changed())
-        }
+        Action::CreateIdentity(new) => ses.create(by, domain, new).await.map(|i| memory.identity_created(i, now)),
+        Action::AdoptIdentity { tags } => ses.add_tags(by, domain, tags).await.map(|()| memory.identity_changed()),
+        Action::TagIdentity { tags } => ses.add_tags(by, domain, tags).await.map(|()| memory.identity_changed()),
+        Action::UntagIdentity { keys } => ses.remove_tags(by, domain, keys).await.map(|()| memory.identity_changed()),
         Action::SetConfigurationSet { name } => {
-            ses.set_configuration_set(account, domain, name.as_deref()).await.map(|()| memory.identity_changed())
+            ses.set_configuration_set(by, domain, name.as_deref()).await.map(|()| memory.identity_changed())
         }
         Action::ChangeKeyLength { length } => {
-            ses.change_key_length(account, domain, *length).await.map(|()| memory.identity_changed())
+            ses.change_key_length(by, domain, *length).await.map(|()| memory.identity_changed())
         }
-        Action::EnableSigning => ses.enable_signing(account, domain).await.map(|()| memory.identity_changed()),
-        Action::RestartDkim => ses.restart_dkim(account, domain).await.map(|()| memory.identity_changed()),
+        Action::EnableSigning => ses.enable_signing(by, domain).await.map(|()| memory.identity_changed()),
+        Action::RestartDkim => ses.restart_dkim(by, domain).await.map(|()| memory.identity_changed()),
         Action::SetMailFrom { domain: mail_from, on_mx_failure } => ses
-            .set_mail_from(account, domain, mail_from, *on_mx_failure)
+            .set_mail_from(by, domain, mail_from, *on_mx_failure)
             .await
             .map(|()| memory.mail_from_set(mail_from, *on_mx_failure)),
-        Action::DeleteIdentity => ses.delete(account, domain).await.map(|()| memory.identity_deleted(now)),
+        Action::DeleteIdentity => ses.delete(by, domain).await.map(|()| memory.identity_deleted(now)),
         Action::RemoveEndpoint { version } => {
             let removed = external_dns::delete(ports.kube, ports.namespace, &ports.owner.name, version.clone()).await;
             return removed.map_err(|error| endpoint_fault(&error));

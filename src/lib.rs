@@ -23,3 +23,4 @@ pub mod ses;
 pub mod status;
 pub mod telemetry;
 pub mod text;
+pub mod wake;

@@ -22,6 +22,7 @@ use crate::telemetry::http::{self, Endpoints};
 use crate::telemetry::logging;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::probes::{Liveness, Readiness};
+use crate::wake::Wakes;
 
 /// Why the operator cannot start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -100,8 +101,10 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     info!(owner = context.settings.owner, region = context.settings.region, "running");
     readiness.leading(&[SENDING_DOMAINS]);
     let beat = tokio::spawn(beat(liveness));
+    let fleet = tokio::spawn(context.ses.clone().keep());
     let lost =
         run_until_stopped(controller::run(watches, &scope, context, stop.clone()), leadership.as_ref(), &stop).await;
+    fleet.abort();
     beat.abort();
     match (lost, leadership) {
         (true, _) => return Err(RunError::LeaseLost),
@@ -213,8 +216,12 @@ async fn context(
     };
     let from_aws = from_env("AWS_REGION").map(|r| region(&r)).transpose().map_err(RunError::Region)?;
     let region = args.aws_region.clone().or(from_aws).unwrap_or_else(|| "us-east-1".to_owned());
+    let wakes = Wakes::default();
+    let interval = args.verified_interval.max(args.pending_interval);
+    let ses = ses::client::Client::load(args.ses_requests_per_second, interval, wakes.clone(), metrics.clone()).await;
     Ok(Context {
-        ses: ses::client::Client::load(args.ses_requests_per_second, metrics.clone()).await,
+        ses: Arc::new(ses),
+        wakes,
         cloudflare: cloudflare::Client::new(base, args.cloudflare_requests_per_5m.get())?.counted_in(metrics.clone()),
         zones: Zones::default(),
         resolver: resolver(args)?,

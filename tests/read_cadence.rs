@@ -14,7 +14,10 @@ use sending_domain_operator::dns::record::DnsName;
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::observe::memory::Memory;
 use sending_domain_operator::observe::observation::{Fault, Observed, ZoneView};
-use sending_domain_operator::plan::Step;
+use sending_domain_operator::plan::{Action, Step};
+use sending_domain_operator::ses::client::NewIdentity;
+use sending_domain_operator::ses::identity::{Identity, MailFrom, SesStatus};
+use sending_domain_operator::ses::inventory::{Listed, Sighting};
 use sending_domain_operator::status::schedule::Pace;
 use support::{World, cloudflare, identity};
 
@@ -183,4 +186,143 @@ fn d12_what_is_written_again_and_again_is_left_until_the_spec_or_somebody_asks()
     assert!(memory.standing(1, at(6)).duels.contains(&broken.name));
     memory.request(Some("now"));
     assert!(memory.standing(1, at(6)).duels.is_empty());
+}
+
+const ROTATION: Duration = Duration::from_hours(7);
+
+fn listed(memory: &mut Memory, verification: Option<SesStatus>, seconds: i64) {
+    let entry = verification.map(|verification| {
+        let sending_enabled = verification == SesStatus::Success;
+        Listed { verification, sending_enabled }
+    });
+    memory.sighted(Some(Sighting { at: at(seconds), entry }), ROTATION);
+}
+
+fn verified(mail_from: SesStatus) -> Identity {
+    let mut identity = identity();
+    identity.verification = Some(SesStatus::Success);
+    identity.dkim.status = SesStatus::Success;
+    identity.verified_for_sending = true;
+    let domain = "bounce.mail.example.com".to_owned();
+    identity.mail_from = Some(MailFrom { domain, status: mail_from, on_mx_failure: OnMxFailure::UseDefaultValue });
+    identity
+}
+
+/// An identity made at 0 whose MAIL FROM domain was set at 100, and whose records are found.
+fn made() -> Memory {
+    let mut memory = Memory::default();
+    memory.identity_created(identity(), at(0));
+    memory.looked_up(true, false, at(10));
+    memory.mail_from_set("bounce.mail.example.com", OnMxFailure::UseDefaultValue);
+    memory.wrote(&[Step::MailFrom], &[], 1, at(100), PACE);
+    memory
+}
+
+#[test]
+fn what_is_not_listed_needs_no_read_before_it_is_made_and_what_is_listed_does() {
+    let mut memory = Memory::default();
+    listed(&mut memory, None, 0);
+    assert_eq!(memory.identity(), Some(&None));
+    assert!(!memory.identity_is_due(false, at(1), PACE));
+    let new = NewIdentity { tags: [].into(), configuration_set: None, key_length: None };
+    assert!(memory.identity_is_fresh_for(&Action::CreateIdentity(new.clone()), at(1)));
+    assert!(!memory.identity_is_fresh_for(&Action::DeleteIdentity, at(1)));
+    listed(&mut memory, Some(SesStatus::Pending), 2);
+    assert!(memory.identity_is_due(false, at(3), PACE), "somebody has made it");
+    assert!(!memory.identity_is_fresh_for(&Action::CreateIdentity(new), at(3)));
+    let mut memory = Memory::default();
+    listed(&mut memory, Some(SesStatus::Success), 0);
+    assert!(memory.identity().is_none() && memory.identity_is_due(false, at(1), PACE));
+}
+
+#[test]
+fn while_the_listing_says_nothing_new_nothing_is_read() {
+    let mut memory = made();
+    listed(&mut memory, Some(SesStatus::Pending), 130);
+    assert_eq!(reads(&mut memory, false, 130, 3600), [0; 0]);
+    listed(&mut memory, Some(SesStatus::TemporaryFailure), 3800);
+    assert!(memory.identity_is_due(false, at(3800), PACE));
+}
+
+#[test]
+fn a_verification_is_read_once_and_when_mail_from_had_its_time() {
+    let mut memory = made();
+    listed(&mut memory, Some(SesStatus::Success), 120);
+    assert!(!memory.identity_is_due(false, at(159), PACE), "SES has not looked for the MX");
+    assert_eq!(memory.identity_due_in(false, at(130), PACE), Some(Duration::from_secs(30)));
+    assert!(memory.identity_is_due(false, at(160), PACE));
+    memory.identity_read(Some(verified(SesStatus::Success)), at(160));
+    listed(&mut memory, Some(SesStatus::Success), 200);
+    assert_eq!(reads(&mut memory, true, 200, 4 * 3600), [0; 0]);
+}
+
+#[test]
+fn without_a_record_for_mail_from_its_verdict_is_not_waited_for() {
+    let mut memory = made();
+    memory.looked_up(false, true, at(110));
+    memory.identity_read(Some(identity()), at(110));
+    listed(&mut memory, Some(SesStatus::Success), 120);
+    assert!(memory.identity_is_due(false, at(121), PACE));
+}
+
+#[test]
+fn what_the_listing_does_not_tell_is_read_at_growing_intervals() {
+    let mut memory = made();
+    listed(&mut memory, Some(SesStatus::Success), 120);
+    let mut times = Vec::new();
+    for t in (160..3000).step_by(10) {
+        if memory.identity_is_due(false, at(t), PACE) {
+            memory.identity_read(Some(verified(SesStatus::Pending)), at(t));
+            times.push(t);
+        }
+    }
+    assert_eq!(times, [160, 280, 760, 1360, 1960, 2560]);
+}
+
+#[test]
+fn a_settled_identity_is_read_when_the_listing_changes_and_in_rotation() {
+    let settled = || {
+        let mut memory = made();
+        memory.identity_read(Some(verified(SesStatus::Success)), at(200));
+        memory
+    };
+    let mut memory = settled();
+    listed(&mut memory, Some(SesStatus::Success), 300);
+    assert!(!memory.identity_is_due(true, at(200 + 3600), PACE));
+    assert!(memory.identity_is_due(true, at(200 + 7 * 3600), PACE));
+    listed(&mut memory, Some(SesStatus::TemporaryFailure), 400);
+    assert!(memory.identity_is_due(true, at(401), PACE));
+    // A listing that goes on saying something else than the identity itself is no news.
+    memory.identity_read(Some(verified(SesStatus::Success)), at(402));
+    listed(&mut memory, Some(SesStatus::TemporaryFailure), 500);
+    assert!(!memory.identity_is_due(true, at(501), PACE));
+    let mut memory = settled();
+    listed(&mut memory, None, 300);
+    assert!(memory.identity_is_due(true, at(301), PACE), "one read confirms that it is gone");
+}
+
+#[test]
+fn what_was_just_made_may_be_listed_late_and_its_mail_from_domain_set_without_a_read() {
+    let mut memory = Memory::default();
+    memory.identity_created(identity(), at(0));
+    let mail_from = Action::SetMailFrom { domain: "b.example".to_owned(), on_mx_failure: OnMxFailure::UseDefaultValue };
+    memory.begin_pass();
+    assert!(memory.identity_is_fresh_for(&mail_from, at(900)), "the line may be long");
+    assert!(!memory.identity_is_fresh_for(&Action::RestartDkim, at(900)));
+    assert!(!memory.identity_is_fresh_for(&mail_from, at(1300)));
+    listed(&mut memory, None, 60);
+    assert!(!memory.identity_is_due(false, at(60), PACE) && memory.identity_is_due(false, at(121), PACE));
+    assert!(memory.identity_is_fresh_for(&mail_from, at(61)));
+    listed(&mut memory, None, 121);
+    assert!(!memory.identity_is_fresh_for(&mail_from, at(122)), "it may be gone");
+}
+
+#[test]
+fn a_listing_is_wanted_the_less_often_the_longer_ses_takes() {
+    let mut memory = made();
+    let wanted = |memory: &Memory, t| memory.listing_wanted(false, at(t), PACE).as_secs();
+    assert_eq!([wanted(&memory, 20), wanted(&memory, 490), wanted(&memory, 86_400)], [30, 60, 540]);
+    assert_eq!(memory.listing_wanted(true, at(20), PACE).as_secs(), 540);
+    memory.looked_up(false, true, at(30));
+    assert_eq!(wanted(&memory, 40), 540);
 }

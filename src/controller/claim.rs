@@ -2,8 +2,10 @@
 //! MAIL FROM domain. The oldest object has it; age is decided by the creation time, then by the uid.
 
 use k8s_openapi::api::core::v1::Namespace;
+use kube::runtime::reflector::Store;
 use kube::{Api, ResourceExt};
 
+use super::Guarded;
 use super::context::Context;
 use super::error::Error;
 use crate::api::reason::Reason;
@@ -69,6 +71,20 @@ fn meet(one: &SendingDomainSpec, other: &SendingDomainSpec) -> bool {
 fn is_mail_from_shared(one: &SendingDomainSpec, other: &SendingDomainSpec) -> bool {
     let (mine, theirs) = (one.mail_from_domain(), other.mail_from_domain());
     mine == theirs || mine == other.domain || theirs == one.domain
+}
+
+/// How many objects have the same credentials and the same region in their spec as `object`, itself among them.
+pub(super) fn fleet(object: &SendingDomain, context: &Context) -> usize {
+    let ses = &object.spec.ses;
+    let is_alike = |other: &SendingDomain| {
+        let theirs = &other.spec.ses;
+        // The ExternalId of a role has the namespace in it.
+        let same_lender = ses.role_arn.is_none() || other.metadata.namespace == object.metadata.namespace;
+        theirs.role_arn == ses.role_arn && theirs.region == ses.region && same_lender && !other.spec.suspend
+    };
+    let count =
+        |store: &Store<Guarded>| store.state().iter().filter_map(|o| o.0.as_ref().ok()).filter(|o| is_alike(o)).count();
+    context.stores.iter().map(count).sum()
 }
 
 fn is_older(other: &SendingDomain, object: &SendingDomain) -> bool {

@@ -21,6 +21,7 @@ use crate::ses::client::Account;
 use crate::status::schedule::Pace;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::probes::Readiness;
+use crate::wake::Wakes;
 
 /// Settings from the flags.
 #[derive(Clone, Debug)]
@@ -49,7 +50,9 @@ pub struct Context {
     /// The API server.
     pub kube: kube::Client,
     /// SES.
-    pub ses: ses::client::Client,
+    pub ses: Arc<ses::client::Client>,
+    /// Whom SES has something new for.
+    pub wakes: Wakes,
     /// Cloudflare.
     pub cloudflare: cloudflare::Client,
     /// The zones at Cloudflare.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use futures::{FutureExt, StreamExt, future};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
-use kube::runtime::reflector::{self, Store};
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller, Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, Resource, ResourceExt};
 use tokio_util::sync::CancellationToken;
@@ -50,6 +50,8 @@ pub struct Scope {
 
 /// One watch with its cache.
 pub struct Watch {
+    /// Its namespace; `None` for all.
+    namespace: Option<String>,
     api: Api<Guarded>,
     store: Store<Guarded>,
     writer: reflector::store::Writer<Guarded>,
@@ -57,17 +59,12 @@ pub struct Watch {
 
 /// Prepares a watch for each namespace: several namespaces cannot share one cache.
 pub fn watches(client: &kube::Client, scope: &Scope) -> Vec<Watch> {
-    let apis: Vec<Api<Guarded>> = if scope.namespaces.is_empty() {
-        vec![Api::all(client.clone())]
-    } else {
-        scope.namespaces.iter().map(|ns| Api::namespaced(client.clone(), ns)).collect()
+    let watch = |namespace: Option<&String>| {
+        let (store, writer) = reflector::store();
+        let api = namespace.map_or_else(|| Api::all(client.clone()), |ns| Api::namespaced(client.clone(), ns));
+        Watch { namespace: namespace.cloned(), api, store, writer }
     };
-    apis.into_iter()
-        .map(|api| {
-            let (store, writer) = reflector::store();
-            Watch { api, store, writer }
-        })
-        .collect()
+    if scope.namespaces.is_empty() { vec![watch(None)] } else { scope.namespaces.iter().map(Some).map(watch).collect() }
 }
 
 impl Watch {
@@ -87,6 +84,10 @@ async fn control(watch: Watch, scope: &Scope, context: Arc<Context>, stop: Cance
     let mut config = watcher::Config::default();
     config.label_selector.clone_from(&scope.selector);
     let shared = context.clone();
+    let woken = context.wakes.listen().filter_map(move |asker| {
+        let is_here = !asker.namespace.is_empty() && watch.namespace.as_ref().is_none_or(|ns| *ns == asker.namespace);
+        future::ready(is_here.then(|| ObjectRef::new(&asker.name).within(&asker.namespace)))
+    });
     let mut first = true;
     let stream = watcher(watch.api, config)
         .default_backoff()
@@ -112,6 +113,7 @@ async fn control(watch: Watch, scope: &Scope, context: Arc<Context>, stop: Cance
         );
     Controller::for_stream(stream, watch.store)
         .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+        .reconcile_on(woken)
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(reconcile, error_policy, context)
         .for_each(|result| {
@@ -128,6 +130,7 @@ fn forget(object: &Guarded, context: &Context) {
     if let Some(uid) = object.uid() {
         context.memories.forget(&uid);
     }
+    context.ses.forget(&pass::asker(object));
     context.metrics.object(&object.namespace().unwrap_or_default(), &object.name_any(), None);
 }
 

@@ -14,11 +14,13 @@ use crate::api::condition::{ConditionType, is_true};
 use crate::api::v1alpha1::{DnsProvider, SendingDomain, SendingDomainStatus};
 use crate::api::{RECONCILE_AT, RECREATE_AT, duration};
 use crate::execute::{self, Outcome, Ports};
+use crate::observe::memory::Memory;
 use crate::observe::observation::Claim;
 use crate::observe::{self, Sight, Sources, Viewpoint};
 use crate::ownership::Mark;
 use crate::plan::{self, Action, Plan, Step, Subject};
-use crate::ses::client::{Account, Role};
+use crate::ses::client::{Account, Caller, Role};
+use crate::ses::line::Asker;
 use crate::status::schedule::{self, Left};
 use crate::status::{self, Report};
 use crate::telemetry::metrics::ReconcileResult;
@@ -44,14 +46,16 @@ pub async fn pass(object: &SendingDomain, context: &Context) -> Result<Done, Err
     let done = if object.metadata.deletion_timestamp.is_some() {
         Box::pin(teardown::pass(&api, &object, &namespace, context, &mut remembered)).await?
     } else if object.spec.suspend {
+        context.ses.forget(&asker(&object));
         let old = status_of(&object);
         let status = status::suspended(&old, generation(&object), now());
         write::status(&api, &object, &status, context, &mut remembered).await?;
         Done { next: context.settings.pace.verified, result: ReconcileResult::Success }
     } else {
-        Box::pin(live(&api, object, &namespace, context, &mut remembered)).await?
+        Box::pin(live(&api, object.clone(), &namespace, context, &mut remembered)).await?
     };
     remembered.failures = 0;
+    context.ses.pass_ended(&asker(&object));
     Ok(Done { next: schedule::jittered(done.next, rand::random()), ..done })
 }
 
@@ -89,7 +93,9 @@ async fn live(
         verification: old.verification.as_ref(),
     };
 
-    let viewpoint = viewpoint(&object, namespace, &account, &mark, status::was_ready(&old), context, now);
+    let asker = asker(&object);
+    let caller = Caller { account: &account, asker: &asker };
+    let viewpoint = viewpoint(&object, namespace, caller, &mark, status::was_ready(&old), context, now);
     let claim = claim::claim(&object, &account, context).await?;
     let (sight, plan) = Box::pin(see_and_plan(&subject, &viewpoint, claim, context, remembered)).await;
     debug!(plan = %plan, "planned");
@@ -112,7 +118,7 @@ async fn live(
     let outcome = if context.settings.dry_run {
         nothing.clone()
     } else {
-        carry_out(&plan.actions, &sight, &account, &object, context, remembered, now).await
+        carry_out(&plan.actions, &sight, viewpoint.caller(), &object, context, remembered, now).await
     };
     report.outcome = &outcome;
 
@@ -137,11 +143,13 @@ fn done(
     remembered: &Remembered,
     now: Timestamp,
 ) -> Done {
+    let ready = status::was_ready(status);
     let left = Left {
-        ready: status::was_ready(status),
+        ready,
         reads_secret: matches!(object.spec.dns_provider(), DnsProvider::Cloudflare(_)),
         busy: remembered.memory.busy(),
         retry: remembered.memory.next_due(now),
+        identity: remembered.memory.identity_due_in(ready, now, context.settings.pace),
     };
     Done { next: schedule::next_look(left, context.settings.pace), result: result(status) }
 }
@@ -166,16 +174,14 @@ async fn see_and_plan(
     remembered: &mut Remembered,
 ) -> (Sight, Plan) {
     let sources = sources(context);
-    let sight = observe::observe(viewpoint, &sources, &mut remembered.memory, claim.clone()).await;
-    let plan = plan::plan(subject, &sight.observation, viewpoint.now);
-    let writes = |step: Step| plan.actions.iter().any(|a| a.step() == step);
-    let ses = [Step::Identity, Step::Attributes, Step::Keys, Step::MailFrom].into_iter().any(writes);
-    // What goes elsewhere goes because the records are here.
-    let leaves = plan.actions.iter().any(|a| matches!(a.step(), Step::Left(_) | Step::Endpoint));
-    let zone = (writes(Step::Records) || leaves) && sight.token.is_some();
     let memory = &mut remembered.memory;
-    let ses_is_old = ses && !memory.identity_is_fresh(viewpoint.now);
-    let zone_is_old = zone && !memory.zone_is_fresh();
+    let sight = observe::observe(viewpoint, &sources, memory, claim.clone()).await;
+    let plan = plan::plan(subject, &sight.observation, viewpoint.now);
+    // What goes elsewhere goes because the records are here.
+    let writes_records = |a: &Action| matches!(a.step(), Step::Records | Step::Left(_) | Step::Endpoint);
+    let writes_records = plan.actions.iter().any(writes_records) && sight.token.is_some();
+    let ses_is_old = plan.actions.iter().any(|a| !is_fresh_for(a, memory, viewpoint));
+    let zone_is_old = writes_records && !memory.zone_is_fresh();
     if !ses_is_old && !zone_is_old {
         return (sight, plan);
     }
@@ -185,16 +191,27 @@ async fn see_and_plan(
     if zone_is_old {
         memory.zone_changed();
     }
-    let sight = observe::observe(viewpoint, &sources, &mut remembered.memory, claim).await;
-    let plan = plan::plan(subject, &sight.observation, viewpoint.now);
+    let sight = observe::observe(viewpoint, &sources, memory, claim).await;
+    let mut plan = plan::plan(subject, &sight.observation, viewpoint.now);
+    // The reading itself may have to wait for its turn.
+    let (now, waiting): (Vec<Action>, Vec<Action>) =
+        plan.actions.into_iter().partition(|a| is_fresh_for(a, memory, viewpoint));
+    plan.actions = now;
+    plan.blockers.extend(waiting.iter().map(plan::waiting_for_reading));
     (sight, plan)
+}
+
+/// True unless `action` writes to SES and the identity has to be read before.
+fn is_fresh_for(action: &Action, memory: &Memory, viewpoint: &Viewpoint<'_>) -> bool {
+    let is_at_ses = matches!(action.step(), Step::Identity | Step::Attributes | Step::Keys | Step::MailFrom);
+    !is_at_ses || memory.identity_is_fresh_for(action, viewpoint.now)
 }
 
 /// Executes `actions`, if this process still leads, and remembers what failed.
 pub(super) async fn carry_out(
     actions: &[Action],
     sight: &Sight,
-    account: &Account,
+    caller: Caller<'_>,
     object: &SendingDomain,
     context: &Context,
     remembered: &mut Remembered,
@@ -209,7 +226,7 @@ pub(super) async fn carry_out(
         namespace: &namespace,
         owner: &owner,
         ses: &context.ses,
-        account,
+        caller,
         domain: &object.spec.domain,
         cloudflare: &context.cloudflare,
         token: sight.token.as_ref(),
@@ -241,7 +258,7 @@ pub(super) fn sources(context: &Context) -> Sources<'_> {
 pub(super) fn viewpoint<'a>(
     object: &'a SendingDomain,
     namespace: &'a str,
-    account: &'a Account,
+    caller: Caller<'a>,
     mark: &'a Mark,
     ready: bool,
     context: &Context,
@@ -250,13 +267,20 @@ pub(super) fn viewpoint<'a>(
     Viewpoint {
         object,
         namespace,
-        account,
+        account: caller.account,
+        asker: caller.asker,
+        fleet: claim::fleet(object, context),
         mark,
         ready,
         generation: generation(object),
         pace: context.settings.pace,
         now,
     }
+}
+
+/// The object as it stands in the line before SES.
+pub(super) fn asker(object: &impl ResourceExt) -> Asker {
+    Asker { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
 }
 
 /// With whose credentials, and where, the identity of `object` is managed. The region of an identity that was made stays

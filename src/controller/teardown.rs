@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::context::{Context, Remembered};
 use super::error::Error;
-use super::pass::{Done, account, carry_out, now, sources, status_of, viewpoint};
+use super::pass::{Done, account, asker, carry_out, now, sources, status_of, viewpoint};
 use super::{finalizer, write};
 use crate::api::v1alpha1::SendingDomain;
 use crate::api::{FORCE_RELEASE, reason::Reason};
@@ -17,6 +17,7 @@ use crate::observe;
 use crate::observe::observation::Claim;
 use crate::ownership::Mark;
 use crate::plan::teardown::{Ending, Patience, Release, Teardown, plan_teardown};
+use crate::ses::client::Caller;
 use crate::status;
 use crate::status::events::Note;
 use crate::status::schedule::{self, Left};
@@ -104,7 +105,9 @@ async fn take_away(
     let uid = object.uid().unwrap_or_default();
     let ending = Ending { spec: &object.spec, uid: &uid, region: &account.region, mark: &mark };
     remembered.memory.begin_end();
-    let viewpoint = viewpoint(object, namespace, &account, &mark, false, context, now);
+    let asker = asker(object);
+    let caller = Caller { account: &account, asker: &asker };
+    let viewpoint = viewpoint(object, namespace, caller, &mark, false, context, now);
     let sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, Claim::default()).await;
     let patience = Patience {
         hopeless_since: remembered.hopeless_since,
@@ -115,7 +118,7 @@ async fn take_away(
     if context.settings.dry_run {
         return (teardown, Outcome { dry_run: true, ..Outcome::default() });
     }
-    let outcome = carry_out(&teardown.actions, &sight, &account, object, context, remembered, now).await;
+    let outcome = carry_out(&teardown.actions, &sight, caller, object, context, remembered, now).await;
     write::events(context, object, &status::events::between(&status, &status, &outcome));
     (teardown, outcome)
 }
@@ -155,6 +158,7 @@ fn forget(object: &SendingDomain, context: &Context) -> Done {
     if let Some(uid) = object.uid() {
         context.memories.forget(&uid);
     }
+    context.ses.forget(&asker(object));
     write::tell(context, object, None);
     Done { next: context.settings.pace.verified, result: ReconcileResult::Success }
 }

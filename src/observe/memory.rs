@@ -14,11 +14,13 @@ use super::duels::Duels;
 use super::holds::{Attempt, Holds};
 use super::kept::Kept;
 use super::observation::{Fault, Lookups, Question, Standing, ZoneView};
+use crate::api::reason::Reason;
 use crate::api::v1alpha1::OnMxFailure;
 use crate::dns::cloudflare::{ApiToken, Change, ZoneRecord};
 use crate::dns::record::DnsName;
-use crate::plan::Step;
+use crate::plan::{Action, Step};
 use crate::ses::identity::{DKIM_TOKENS, Identity, MailFrom, SesStatus};
+use crate::ses::inventory::Sighting;
 use crate::status::schedule::Pace;
 
 /// A value and when it was read.
@@ -37,6 +39,15 @@ pub struct Memory {
     identity_is_fresh: bool,
     /// When we made the identity.
     made_at: Option<Timestamp>,
+    /// When SES took the MAIL FROM domain.
+    mail_from_at: Option<Timestamp>,
+    /// What SES lists, and what it listed when the identity was read last.
+    sighting: Option<Sighting>,
+    heeded: Option<Sighting>,
+    /// Whether SES has listed the identity since we made it.
+    was_listed: bool,
+    /// How long a settled reading is good of which the listing says nothing new.
+    rotation: Duration,
     /// Since when our own look-ups find every required record, and how often SES was read since.
     found_since: Option<Timestamp>,
     reads_since_found: u32,
@@ -91,13 +102,28 @@ impl Memory {
         self.token = Some(token.clone());
     }
 
-    /// True if SES shall be read. Reads follow what can have changed: soon after our own look-ups find everything, then
-    /// at doubling intervals; rarely while the records are missing or the object is settled.
+    /// True if SES shall be read. Reads follow what can have changed: what the listing says, where there is one; else soon
+    /// after our own look-ups find everything, then at growing intervals; rarely while the records are missing or the
+    /// object is settled.
     pub fn identity_is_due(&self, ready: bool, now: Timestamp, pace: Pace) -> bool {
         let Some(read) = &self.identity else { return true };
         if self.identity_is_stale {
             return true;
         }
+        match &self.sighting {
+            Some(sighting) => now >= self.due_by_listing(read, sighting, ready, pace),
+            None => self.is_due_by_time(read, ready, now, pace),
+        }
+    }
+
+    /// How long until SES shall be read although nothing more is learned until then.
+    pub fn identity_due_in(&self, ready: bool, now: Timestamp, pace: Pace) -> Option<Duration> {
+        let (read, sighting) = (self.identity.as_ref()?, self.sighting.as_ref()?);
+        let due = self.due_by_listing(read, sighting, ready, pace);
+        Duration::try_from(due.duration_since(now)).ok()
+    }
+
+    fn is_due_by_time(&self, read: &Read<Option<Identity>>, ready: bool, now: Timestamp, pace: Pace) -> bool {
         let has_tokens = read.value.as_ref().is_none_or(|i| i.dkim.tokens.len() == DKIM_TOKENS);
         let (since, wait) = match self.found_since {
             // Tokens are handed out a moment late, or never.
@@ -111,8 +137,70 @@ impl Memory {
         is_over(wait, since, now)
     }
 
+    /// When SES shall be read, as far as the listing and what it leaves out tell.
+    fn due_by_listing(&self, read: &Read<Option<Identity>>, sighting: &Sighting, ready: bool, pace: Pace) -> Timestamp {
+        let after = |since: Timestamp, wait: Duration| since.checked_add(wait).unwrap_or(Timestamp::MAX);
+        let Some(identity) = &read.value else {
+            let is_new = sighting.entry.is_some() && sighting.at > read.at;
+            return if is_new { sighting.at } else { Timestamp::MAX };
+        };
+        if identity.dkim.tokens.len() != DKIM_TOKENS {
+            return after(read.at, backoff(self.reads_without_tokens, pace));
+        }
+        let is_news =
+            sighting.at > read.at && self.heeded.as_ref().map(|heeded| &heeded.entry) != Some(&sighting.entry);
+        // The listing does not tell how MAIL FROM stands: once it is set, SES is given time to find its MX.
+        let mail_from_is_set = identity.mail_from.as_ref().is_some_and(|m| m.status == SesStatus::Pending);
+        let set_at = self.mail_from_at.max(self.found_since).filter(|_| self.found_since.is_some() && mail_from_is_set);
+        let settled = set_at.map_or(Timestamp::MIN, |at| after(at, pace.pending.saturating_mul(2).min(pace.verified)));
+        match &sighting.entry {
+            // SES may list what was just made a moment late.
+            None if is_news => return self.lacking_from(),
+            Some(listed) if is_news && listed.differs_from(identity) => return settled,
+            _ => {}
+        }
+        let rotation = after(read.at, spread(self.rotation, read.at));
+        let next = match self.found_since {
+            // Nothing but SES's own verdict is missing, and the listing will tell of it.
+            _ if identity.verification != Some(SesStatus::Success) => rotation,
+            Some(found) if !ready => {
+                let wait = backoff(self.reads_since_found, pace);
+                after(read.at.max(found).max(self.mail_from_at.unwrap_or(found)), wait).max(settled)
+            }
+            Some(_) => rotation,
+            None => after(read.at, pace.verified.saturating_sub(pace.verified / 10)),
+        };
+        next.min(rotation)
+    }
+
+    /// From when on a listing that lacks the identity says that it is gone, and not that it was just made.
+    fn lacking_from(&self) -> Timestamp {
+        let made = self.made_at.filter(|_| !self.was_listed).unwrap_or(Timestamp::MIN);
+        made.checked_add(LISTED_LATE).unwrap_or(Timestamp::MAX)
+    }
+
+    /// How old a listing may be to serve the object: while SES is waited for, an eighth of the time waited so far.
+    pub fn listing_wanted(&self, ready: bool, now: Timestamp, pace: Pace) -> Duration {
+        let settled = (pace.verified * 3 / 5).max(pace.pending);
+        match self.found_since {
+            Some(found) if !ready => (elapsed(found, now) / 8).clamp(pace.pending, settled),
+            _ => settled,
+        }
+    }
+
+    /// Remembers what SES lists; `None` if it is not asked for a listing. An object that was never seen and is not listed
+    /// is taken for absent: creating it is the proof, which SES refuses for what exists.
+    pub fn sighted(&mut self, sighting: Option<Sighting>, rotation: Duration) {
+        if let (None, Some(Sighting { at, entry: None })) = (&self.identity, &sighting) {
+            self.identity = Some(Read { value: None, at: *at });
+        }
+        self.was_listed |= sighting.as_ref().is_some_and(|s| s.entry.is_some());
+        (self.sighting, self.rotation) = (sighting, rotation);
+    }
+
     /// Remembers a read of the identity.
     pub fn identity_read(&mut self, identity: Option<Identity>, now: Timestamp) {
+        self.heeded.clone_from(&self.sighting);
         self.identity = Some(Read { value: identity, at: now });
         self.identity_is_stale = false;
         self.identity_is_fresh = true;
@@ -123,6 +211,7 @@ impl Memory {
     /// SES has created the identity, and this is its answer.
     pub fn identity_created(&mut self, identity: Identity, now: Timestamp) {
         self.identity_read(Some(identity), now);
+        (self.heeded, self.mail_from_at, self.was_listed) = (None, None, false);
         self.reads_without_tokens = 0;
         self.made_at = Some(now);
     }
@@ -234,10 +323,21 @@ impl Memory {
         self.zone_is_fresh
     }
 
-    /// True if the identity was read in this pass, or made by us less than a minute ago.
-    pub fn identity_is_fresh(&self, now: Timestamp) -> bool {
-        let just_made = self.made_at.is_some_and(|made| elapsed(made, now) < JUST_MADE);
-        self.identity_is_fresh || (just_made && !self.identity_is_stale)
+    /// True if what is known of the identity is good enough for `action`: it was read in this pass, or made by us less than
+    /// a minute ago. Two writes may come from further away, since the line before SES may be long: SES itself refuses to
+    /// create what exists, and nobody has a reason to touch what did not exist before we made it.
+    pub fn identity_is_fresh_for(&self, action: &Action, now: Timestamp) -> bool {
+        let unlisted = self.sighting.as_ref().filter(|sighting| sighting.entry.is_none());
+        let made_within =
+            |limit| self.made_at.is_some_and(|made| elapsed(made, now) < limit) && !self.identity_is_stale;
+        self.identity_is_fresh
+            || match action {
+                Action::CreateIdentity(_) => unlisted.is_some(),
+                Action::SetMailFrom { .. } => {
+                    made_within(MADE_LATELY) && unlisted.is_none_or(|sighting| sighting.at < self.lacking_from())
+                }
+                _ => made_within(JUST_MADE),
+            }
     }
 
     /// Takes note of our own look-ups: whether SES can find every required record as far as they tell, and whether one
@@ -295,8 +395,12 @@ impl Memory {
         self.contested = contested;
     }
 
-    /// Has everything read anew when the object is first seen deleted: only what carries our mark now is taken away.
+    /// Has everything read anew when the object is first seen deleted, and the identity in each pass while it is there:
+    /// only what carries our mark now is taken away.
     pub fn begin_end(&mut self) {
+        if self.identity.as_ref().is_some_and(|read| read.value.is_some()) {
+            self.identity_is_stale = true;
+        }
         if !self.ending {
             self.ending = true;
             self.refresh();
@@ -369,11 +473,15 @@ impl Memory {
     /// Remembers what came of the writes of a pass: the parts of the work that succeeded, and those that failed.
     pub fn wrote(&mut self, done: &[Step], faults: &[(Step, Fault)], cause: u64, now: Timestamp, pace: Pace) {
         self.busy = if done.is_empty() { 0 } else { self.busy.saturating_add(1) };
+        if done.contains(&Step::MailFrom) {
+            self.mail_from_at = Some(now);
+        }
         // Records of other names were written: that says nothing of those that were refused.
         for step in done.iter().filter(|step| **step != Step::Records || self.refused.is_empty()) {
             self.holds.succeeded(Attempt::Write(*step));
         }
-        for (step, fault) in faults {
+        // Whoever waits for a turn keeps its place by asking again.
+        for (step, fault) in faults.iter().filter(|(_, fault)| fault.reason != Reason::WaitingForSESBudget) {
             self.holds.failed(Attempt::Write(*step), fault.clone(), cause, now, pace);
         }
     }
@@ -397,6 +505,17 @@ fn backoff(reads: u32, pace: Pace) -> Duration {
 
 /// What we made ourselves so recently need not be read before it is written to.
 const JUST_MADE: Duration = Duration::from_mins(1);
+
+/// The same for what follows the creation in the line of a large fleet, as long as no listing lacks it.
+const MADE_LATELY: Duration = Duration::from_mins(20);
+
+/// How long SES may take to list what was made.
+const LISTED_LATE: Duration = Duration::from_mins(2);
+
+/// `wait` shortened by up to a quarter, so that what was read together is not read together again.
+fn spread(wait: Duration, read: Timestamp) -> Duration {
+    wait.saturating_sub(wait / 4000 * read.subsec_millisecond().unsigned_abs())
+}
 
 /// Passes come up to a tenth early, so that many objects do not wake together: whoever waits to the second is always
 /// just too early, and then reads in every second pass only.

@@ -25,7 +25,6 @@ use self::evidence::Inquiry;
 use self::memory::Memory;
 use self::observation::{Claim, Fault, Lookups, Observation, Observed, Question, ZoneView};
 use self::zone::{Ages, Asked, Zones};
-use crate::api::reason::Reason;
 use crate::api::v1alpha1::{
     CloudflareSpec, ConflictPolicy, DeletionPolicy, DnsProvider, DnsProviderName, PreviousPlace, RecordPurpose,
     RecordState, SecretKeyRef, SendingDomain, SendingDomainSpec,
@@ -38,7 +37,10 @@ use crate::dns::record::{DnsName, WantedRecord};
 use crate::ownership::{Mark, Ownership};
 use crate::plan::{Step, claims, desired};
 use crate::ses;
-use crate::ses::client::Account;
+use crate::ses::client::{Account, Caller};
+use crate::ses::error::Kind;
+use crate::ses::inventory::Seen;
+use crate::ses::line::Asker;
 use crate::status::schedule::Pace;
 
 /// Where the world is read.
@@ -63,6 +65,10 @@ pub struct Viewpoint<'a> {
     pub namespace: &'a str,
     /// Whose identity.
     pub account: &'a Account,
+    /// The object as it stands in the line before SES.
+    pub asker: &'a Asker,
+    /// How many objects use the same account and region.
+    pub fleet: usize,
     /// The mark of the object: what is not marked with it is nobody's business here.
     pub mark: &'a Mark,
     /// True if the object is Ready.
@@ -78,6 +84,11 @@ pub struct Viewpoint<'a> {
 impl Viewpoint<'_> {
     fn spec(&self) -> &SendingDomainSpec {
         &self.object.spec
+    }
+
+    /// Who asks SES.
+    pub fn caller(&self) -> Caller<'_> {
+        Caller { account: self.account, asker: self.asker }
     }
 
     /// True if the object is being deleted: DNS does not matter any more.
@@ -226,31 +237,73 @@ async fn observe_identity(
     // Whose it is decides how soon it is looked at again: what is in the way may be taken away at any time.
     let foreign = memory.identity().and_then(Option::as_ref).is_some_and(|i| !is_ours(from, i));
     let pace = if foreign { Pace { verified: from.pace.terminal(), ..from.pace } } else { from.pace };
-    if memory.identity_is_due(from.ready, from.now, pace)
+    let mut waiting = None;
+    if let Err(error) = sight(from, sources, memory, foreign).await {
+        waiting = Some(fault_of(&error));
+    } else if memory.identity_is_due(from.ready, from.now, pace)
         && memory.standing_read(Step::Identity, cause, from.now).is_none()
     {
-        match sources.ses.get(from.account, &from.spec().domain).await {
+        match sources.ses.get(from.caller(), &from.spec().domain).await {
             Ok(identity) => {
                 memory.read_succeeded(Step::Identity);
-                memory.identity_read(identity, from.now);
+                memory.identity_read(identity, Timestamp::now());
             }
-            Err(error) => {
-                let fault = Fault { reason: error.reason(), message: error.to_string(), class: error.class() };
-                memory.read_failed(Step::Identity, fault, cause, from.now, from.pace);
-            }
+            // Its place in the line is kept, and it is woken.
+            Err(error) if error.kind == Kind::NoBudget => waiting = Some(fault_of(&error)),
+            Err(error) => memory.read_failed(Step::Identity, fault_of(&error), cause, from.now, from.pace),
         }
     }
     // What was read before a read that failed is not known any more; only a read that had to wait for its turn is none
     // that failed, as long as nothing is to be taken away.
     let fault = memory.standing_read(Step::Identity, cause, from.now);
-    let waits = |fault: &Fault| fault.reason == Reason::WaitingForSESBudget && !from.deleted();
-    match (memory.identity(), fault) {
-        (Some(identity), None) => Observed::Known(identity.clone()),
-        (Some(identity), Some(fault)) if waits(&fault) => Observed::Known(identity.clone()),
-        (_, Some(fault)) => Observed::Unavailable(fault),
-        (None, None) => Observed::NotConfigured,
+    match (memory.identity(), fault, waiting) {
+        (Some(identity), None, waiting) if waiting.is_none() || !from.deleted() => Observed::Known(identity.clone()),
+        (_, Some(fault), _) | (_, None, Some(fault)) => Observed::Unavailable(fault),
+        (_, None, None) => Observed::NotConfigured,
     }
 }
+
+fn fault_of(error: &ses::error::Error) -> Fault {
+    Fault { reason: error.reason(), message: error.to_string(), class: error.class() }
+}
+
+/// Looks into the inventory, where a fleet is worth a listing.
+///
+/// # Errors
+/// If the first listing is not there yet, and nothing is known of the identity.
+async fn sight(
+    from: &Viewpoint<'_>,
+    sources: &Sources<'_>,
+    memory: &mut Memory,
+    foreign: bool,
+) -> Result<(), ses::error::Error> {
+    // Only a reading tells whether what is in the way has changed hands, and what is ours when it is to be taken away.
+    if from.fleet <= FEW || foreign || from.deleted() {
+        memory.sighted(None, Duration::ZERO);
+        return Ok(());
+    }
+    let wants = memory.listing_wanted(from.ready, from.now, from.pace);
+    let seen = sources.ses.look(from.caller(), &from.spec().domain, wants).await;
+    let sighting = match seen {
+        Seen::Listed(sighting) => Some(sighting),
+        Seen::NotYet if memory.identity().is_none() => {
+            return Err(ses::error::Error::no_budget("ListEmailIdentities", Duration::ZERO));
+        }
+        Seen::NotYet | Seen::Unlisted => None,
+    };
+    let turns = u32::try_from(from.fleet).unwrap_or(u32::MAX).saturating_mul(ROTATION);
+    let rotation = sources.ses.pace().saturating_mul(turns).min(LONGEST_ROTATION).max(from.pace.verified);
+    memory.sighted(sighting, rotation);
+    Ok(())
+}
+
+/// So few identities are read one by one, which tells more than a listing and costs no more.
+const FEW: usize = 3;
+/// Identities that the listing says nothing new of are read in rotation, one in so many requests that SES would take: of a
+/// hundred domains each every seven hours.
+const ROTATION: u32 = 250;
+/// However many there are, each is read once in this time.
+const LONGEST_ROTATION: Duration = Duration::from_hours(7 * 24);
 
 async fn observe_zone(
     from: &Viewpoint<'_>,

@@ -191,6 +191,14 @@ impl Blocker {
     }
 }
 
+/// What becomes of a write to SES while the identity, which may have changed hands, has to be read before it.
+pub fn waiting_for_reading(action: &Action) -> Blocker {
+    let is_mail_from = action.step() == Step::MailFrom;
+    let condition = if is_mail_from { ConditionType::MailFromVerified } else { ConditionType::IdentityReady };
+    let message = "Waiting for a free request to SES (GetEmailIdentity); others are served first";
+    Blocker::new(condition, Reason::WaitingForSESBudget, message)
+}
+
 /// What to do, and what cannot be done.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_config::retry::RetryConfig;
@@ -14,45 +14,30 @@ use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::get_email_identity::GetEmailIdentityOutput;
 use aws_sdk_sesv2::types::{
     BehaviorOnMxFailure, DkimAttributes, DkimSigningAttributes, DkimSigningAttributesOrigin, DkimSigningKeyLength,
-    MailFromAttributes, SoaRecord, Tag,
+    IdentityInfo, IdentityType, MailFromAttributes, SoaRecord, Tag,
 };
+use tokio::sync::{Notify, OnceCell};
 
+use super::accounts::Clients;
 use super::budget::Budget;
 use super::error::{Error, Kind};
 use super::identity::{Dkim, Identity, MailFrom, SesStatus, ZoneSeen};
+use super::inventory::{Inventory, Listed, Page};
+use super::line::{Asker, Class};
 use crate::api::v1alpha1::{DkimKeyLength, OnMxFailure};
 use crate::dns::record::DnsName;
 use crate::telemetry::metrics::{Metrics, Upstream};
+use crate::wake::Wakes;
 
-/// With whose credentials, and where, an identity is managed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Account {
-    /// The AWS region.
-    pub region: String,
-    /// The role to assume, with its ExternalId; `None` for the operator's own credentials.
-    pub role: Option<Role>,
-}
+pub use super::accounts::{Account, Role};
 
-/// A role to assume.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Role {
-    /// Its ARN.
-    pub arn: String,
-    /// `<owner-id>/<namespace>`: a role can trust one namespace only.
-    pub external_id: String,
-}
-
-impl Account {
-    /// True if both manage identities of the same AWS account and region, as far as the spec tells.
-    pub fn is_same_place(&self, other: &Self) -> bool {
-        self.principal() == other.principal()
-    }
-
-    /// Whose limit of requests is used: the account behind the role, and the region.
-    fn principal(&self) -> String {
-        let account = self.role.as_ref().and_then(|r| r.arn.split(':').nth(4)).unwrap_or("ambient");
-        format!("{account}/{}", self.region)
-    }
+/// Who asks, and with whose credentials.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller<'a> {
+    /// The credentials and the region.
+    pub account: &'a Account,
+    /// The object that the request is made for: its place in the line.
+    pub asker: &'a Asker,
 }
 
 /// What a new identity shall have.
@@ -66,16 +51,26 @@ pub struct NewIdentity {
     pub key_length: Option<DkimKeyLength>,
 }
 
-/// The clients of all accounts and regions in use. Credentials are cached per client, so there is one client per account
-/// and never one per pass.
+/// The clients of all accounts and regions in use, and what they share.
 pub struct Client {
     base: SdkConfig,
     per_second: NonZeroU32,
     metrics: Metrics,
-    clients: Mutex<HashMap<Account, Sdk>>,
+    pub(super) wakes: Wakes,
+    clients: Mutex<Clients>,
     budgets: Mutex<HashMap<String, Arc<Budget>>>,
+    inventory: Mutex<Inventory>,
+    /// A first listing is wanted; a listing has come, or failed.
+    pub(super) wanted: Notify,
+    pub(super) listed: Notify,
+    /// The AWS account of the operator's own credentials; asked for once a role is used beside them.
+    home: OnceCell<Option<String>>,
 }
 
+/// So many lines are kept, at least while they are empty.
+const BUDGETS: usize = 256;
+/// How long STS may take to say whose the operator's own credentials are; without it a role's account counts as another.
+const HOME_TIMEOUT: Duration = Duration::from_secs(5);
 /// One try, from the first byte sent to the last byte read.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The whole of a call, credentials included.
@@ -83,7 +78,8 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Client {
     /// Loads credentials and endpoints the way every AWS tool does. Each account and region gets `per_second` requests.
-    pub async fn load(per_second: NonZeroU32, metrics: Metrics) -> Self {
+    /// Objects ask at least every `interval`, and are woken by `wakes`.
+    pub async fn load(per_second: NonZeroU32, interval: Duration, wakes: Wakes, metrics: Metrics) -> Self {
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(OPERATION_TIMEOUT)
@@ -94,22 +90,49 @@ impl Client {
             .timeout_config(timeouts)
             .load()
             .await;
-        Self { base, per_second, metrics, clients: Mutex::default(), budgets: Mutex::default() }
+        Self {
+            base,
+            per_second,
+            metrics,
+            wakes,
+            clients: Mutex::default(),
+            budgets: Mutex::default(),
+            inventory: Mutex::new(Inventory::new(interval)),
+            wanted: Notify::new(),
+            listed: Notify::new(),
+            home: OnceCell::new(),
+        }
     }
 
     /// The identity `name`, or `None` if SES does not have it.
-    pub async fn get(&self, account: &Account, name: &str) -> Result<Option<Identity>, Error> {
+    pub async fn get(&self, by: Caller<'_>, name: &str) -> Result<Option<Identity>, Error> {
         let send = |client: Sdk| client.get_email_identity().email_identity(name).send();
-        match self.call(account, "GetEmailIdentity", send).await {
+        match self.call(by, "GetEmailIdentity", send).await {
             Ok(output) => Ok(Some(identity(&output))),
             Err(Error { kind: Kind::NotFound, .. }) => Ok(None),
             Err(other) => Err(other),
         }
     }
 
+    /// One page of the identities: the first, or that which `token` leads to.
+    pub(super) async fn list_page(&self, by: Caller<'_>, token: Option<&str>) -> Result<Page, Error> {
+        let token = token.map(str::to_owned);
+        let send = |client: Sdk| client.list_email_identities().page_size(PAGE_SIZE).set_next_token(token).send();
+        let output = self.call(by, "ListEmailIdentities", send).await?;
+        let domains = output.email_identities().iter().filter(|i| i.identity_type() == Some(&IdentityType::Domain));
+        let entry = |info: &IdentityInfo| {
+            let verification = info.verification_status().map_or("", |status| status.as_str());
+            let listed =
+                Listed { verification: SesStatus::parse(verification), sending_enabled: info.sending_enabled() };
+            Some((info.identity_name()?.to_ascii_lowercase(), listed))
+        };
+        let next = output.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        Ok(Page { entries: domains.filter_map(entry).collect(), next })
+    }
+
     /// Creates the identity with Easy DKIM. The answer holds what SES answers: the tokens, as a rule, and no verification
     /// status.
-    pub async fn create(&self, account: &Account, name: &str, new: &NewIdentity) -> Result<Identity, Error> {
+    pub async fn create(&self, by: Caller<'_>, name: &str, new: &NewIdentity) -> Result<Identity, Error> {
         let signing = new
             .key_length
             .map(|length| DkimSigningAttributes::builder().next_signing_key_length(sdk_key_length(length)).build());
@@ -123,7 +146,7 @@ impl Client {
                 .set_dkim_signing_attributes(signing)
                 .send()
         };
-        let output = self.call(account, "CreateEmailIdentity", send).await?;
+        let output = self.call(by, "CreateEmailIdentity", send).await?;
         Ok(Identity {
             verification: None,
             verified_for_sending: output.verified_for_sending_status(),
@@ -139,7 +162,7 @@ impl Client {
     /// Sets the MAIL FROM domain, which also starts SES's search for its MX (again).
     pub async fn set_mail_from(
         &self,
-        account: &Account,
+        by: Caller<'_>,
         name: &str,
         domain: &str,
         on_mx_failure: OnMxFailure,
@@ -152,29 +175,29 @@ impl Client {
             let put = client.put_email_identity_mail_from_attributes();
             put.email_identity(name).mail_from_domain(domain).behavior_on_mx_failure(behavior).send()
         };
-        self.call(account, "PutEmailIdentityMailFromAttributes", send).await.map(drop)
+        self.call(by, "PutEmailIdentityMailFromAttributes", send).await.map(drop)
     }
 
     /// Adds `tags` to the identity, or gives them new values.
-    pub async fn add_tags(&self, account: &Account, name: &str, tags: &BTreeMap<String, String>) -> Result<(), Error> {
-        let arn = self.arn(account, name).await?;
+    pub async fn add_tags(&self, by: Caller<'_>, name: &str, tags: &BTreeMap<String, String>) -> Result<(), Error> {
+        let arn = self.arn(by.account, name).await?;
         let tags = sdk_tags(tags)?;
         let send = |client: Sdk| client.tag_resource().resource_arn(arn).set_tags(Some(tags)).send();
-        self.call(account, "TagResource", send).await.map(drop)
+        self.call(by, "TagResource", send).await.map(drop)
     }
 
     /// Takes tags away from the identity. Keys that it does not have are no fault.
-    pub async fn remove_tags(&self, account: &Account, name: &str, keys: &[String]) -> Result<(), Error> {
-        let arn = self.arn(account, name).await?;
+    pub async fn remove_tags(&self, by: Caller<'_>, name: &str, keys: &[String]) -> Result<(), Error> {
+        let arn = self.arn(by.account, name).await?;
         let keys = Some(keys.to_vec());
         let send = |client: Sdk| client.untag_resource().resource_arn(arn).set_tag_keys(keys).send();
-        self.call(account, "UntagResource", send).await.map(drop)
+        self.call(by, "UntagResource", send).await.map(drop)
     }
 
     /// Sets the default configuration set, or none.
     pub async fn set_configuration_set(
         &self,
-        account: &Account,
+        by: Caller<'_>,
         name: &str,
         configuration_set: Option<&str>,
     ) -> Result<(), Error> {
@@ -183,39 +206,39 @@ impl Client {
             let put = client.put_email_identity_configuration_set_attributes().email_identity(name);
             put.set_configuration_set_name(set).send()
         };
-        self.call(account, "PutEmailIdentityConfigurationSetAttributes", send).await.map(drop)
+        self.call(by, "PutEmailIdentityConfigurationSetAttributes", send).await.map(drop)
     }
 
     /// Has SES make DKIM keys of another length, which have new tokens. SES does so at most once per day.
-    pub async fn change_key_length(&self, account: &Account, name: &str, length: DkimKeyLength) -> Result<(), Error> {
+    pub async fn change_key_length(&self, by: Caller<'_>, name: &str, length: DkimKeyLength) -> Result<(), Error> {
         let signing = DkimSigningAttributes::builder().next_signing_key_length(sdk_key_length(length)).build();
         let send = |client: Sdk| {
             let put = client.put_email_identity_dkim_signing_attributes().email_identity(name);
             put.signing_attributes_origin(DkimSigningAttributesOrigin::AwsSes).signing_attributes(signing).send()
         };
-        self.call(account, "PutEmailIdentityDkimSigningAttributes", send).await.map(drop)
+        self.call(by, "PutEmailIdentityDkimSigningAttributes", send).await.map(drop)
     }
 
     /// Switches DKIM signing on.
-    pub async fn enable_signing(&self, account: &Account, name: &str) -> Result<(), Error> {
+    pub async fn enable_signing(&self, by: Caller<'_>, name: &str) -> Result<(), Error> {
         let send =
             |client: Sdk| client.put_email_identity_dkim_attributes().email_identity(name).signing_enabled(true).send();
-        self.call(account, "PutEmailIdentityDkimAttributes", send).await.map(drop)
+        self.call(by, "PutEmailIdentityDkimAttributes", send).await.map(drop)
     }
 
     /// Starts SES's search for the DKIM records again, with the same keys.
-    pub async fn restart_dkim(&self, account: &Account, name: &str) -> Result<(), Error> {
+    pub async fn restart_dkim(&self, by: Caller<'_>, name: &str) -> Result<(), Error> {
         let send = |client: Sdk| {
             let put = client.put_email_identity_dkim_signing_attributes().email_identity(name);
             put.signing_attributes_origin(DkimSigningAttributesOrigin::AwsSes).send()
         };
-        self.call(account, "PutEmailIdentityDkimSigningAttributes", send).await.map(drop)
+        self.call(by, "PutEmailIdentityDkimSigningAttributes", send).await.map(drop)
     }
 
     /// Deletes the identity. One that is gone already counts as deleted.
-    pub async fn delete(&self, account: &Account, name: &str) -> Result<(), Error> {
+    pub async fn delete(&self, by: Caller<'_>, name: &str) -> Result<(), Error> {
         let send = |client: Sdk| client.delete_email_identity().email_identity(name).send();
-        match self.call(account, "DeleteEmailIdentity", send).await {
+        match self.call(by, "DeleteEmailIdentity", send).await {
             Ok(_) | Err(Error { kind: Kind::NotFound, .. }) => Ok(()),
             Err(other) => Err(other),
         }
@@ -224,7 +247,7 @@ impl Client {
     /// Makes one call, once the budget allows it, and counts what came of it.
     async fn call<T, E, F>(
         &self,
-        account: &Account,
+        by: Caller<'_>,
         operation: &'static str,
         send: impl FnOnce(Sdk) -> F,
     ) -> Result<T, Error>
@@ -232,26 +255,74 @@ impl Client {
         F: Future<Output = Result<T, SdkError<E>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let budget = {
-            let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-            budgets.entry(account.principal()).or_insert_with(|| Arc::new(Budget::new(self.per_second))).clone()
-        };
-        budget.take().await.map_err(|wait| Error::no_budget(operation, wait).at(account))?;
-        let client = self.client(account).await;
+        if by.account.role.is_some() {
+            self.home(&by.account.region).await;
+        }
+        let budget = self.budget(by.account);
+        let client = self.client(by.account).await;
+        budget
+            .turn(by.asker, class(operation))
+            .await
+            .map_err(|wait| Error::no_budget(operation, wait).at(by.account))?;
         let began = Instant::now();
-        let answer = send(client).await.map_err(|error| Error::from_sdk(operation, &error).at(account));
+        let answer = send(client).await.map_err(|error| Error::from_sdk(operation, &error).at(by.account));
+        budget.answered(answer.as_ref().is_err_and(|error| error.kind == Kind::Throttled), began);
         let outcome = answer.as_ref().map_or_else(|error| error.kind.label(), |_| "ok");
         self.metrics.upstream(Upstream::Ses, operation, outcome, began.elapsed());
         answer
     }
 
     async fn client(&self, account: &Account) -> Sdk {
-        if let Some(client) = self.clients.lock().unwrap_or_else(PoisonError::into_inner).get(account) {
-            return client.clone();
+        let clients = || self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients().get(account) {
+            return client;
         }
         let client = Sdk::new(&self.config(account).await);
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(account.clone(), client.clone());
+        clients().insert(account.clone(), client.clone());
         client
+    }
+
+    fn budget(&self, account: &Account) -> Arc<Budget> {
+        let mut budgets = self.budgets();
+        if budgets.len() >= BUDGETS {
+            budgets.retain(|_, budget| !budget.is_idle() || Arc::strong_count(budget) > 1);
+        }
+        let new = || Arc::new(Budget::new(self.per_second, self.wakes.clone()));
+        budgets.entry(self.principal(account)).or_insert_with(new).clone()
+    }
+
+    /// The time from one request to the next, while there are more to make.
+    pub fn pace(&self) -> Duration {
+        Budget::pace_of(self.per_second)
+    }
+
+    /// The budget of `account`, if it was ever used.
+    pub(super) fn known_budget(&self, account: &Account) -> Option<Arc<Budget>> {
+        self.budgets().get(&self.principal(account)).cloned()
+    }
+
+    pub(super) fn budgets(&self) -> MutexGuard<'_, HashMap<String, Arc<Budget>>> {
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn inventory(&self) -> MutexGuard<'_, Inventory> {
+        self.inventory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn principal(&self, account: &Account) -> String {
+        account.principal(self.home.get().and_then(Option::as_deref))
+    }
+
+    /// Finds out the AWS account of the operator's own credentials. STS tells it without any permission, and its requests
+    /// are none to SES.
+    async fn home(&self, region: &str) {
+        let own = Account { region: region.to_owned(), role: None };
+        let ask = || async {
+            let caller = aws_sdk_sts::Client::new(&self.config(&own).await).get_caller_identity().send();
+            let caller = tokio::time::timeout(HOME_TIMEOUT, caller).await;
+            caller.ok().and_then(Result::ok).and_then(|caller| caller.account().map(str::to_owned))
+        };
+        self.home.get_or_init(ask).await;
     }
 
     /// The ARN of an identity. Its account is that of the credentials, which STS tells without any permission.
@@ -283,6 +354,19 @@ impl Client {
             .build()
     }
 }
+
+/// What a turn for `operation` is for.
+fn class(operation: &str) -> Class {
+    match operation {
+        "CreateEmailIdentity" => Class::First,
+        _ if operation.starts_with("Get") || operation.starts_with("List") => Class::Read,
+        _ => Class::Write,
+    }
+}
+
+/// The most identities that a page may have.
+/// Source: <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_ListEmailIdentities.html>.
+const PAGE_SIZE: i32 = 1000;
 
 fn sdk_tags(tags: &BTreeMap<String, String>) -> Result<Vec<Tag>, Error> {
     let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();

@@ -150,6 +150,7 @@ impl Error {
             Kind::NoCredentials | Kind::RoleDenied | Kind::ClockSkewed => {
                 ErrorClass::Waiting { after: Duration::from_mins(1) }
             }
+            // What exists already is read, and then is no fault any more.
             Kind::NotFound
             | Kind::AlreadyExists
             | Kind::Throttled

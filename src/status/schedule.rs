@@ -46,6 +46,8 @@ pub struct Left {
     pub busy: u32,
     /// How long until something that failed is due again.
     pub retry: Option<Duration>,
+    /// How long until SES is to be read, whatever else happens.
+    pub identity: Option<Duration>,
 }
 
 /// So many passes may write one after the other before somebody else is taken to undo what they write.
@@ -55,7 +57,7 @@ const BUSY_LIMIT: u32 = 6;
 pub fn next_look(left: Left, pace: Pace) -> Duration {
     let usual = if left.ready && !left.reads_secret { pace.verified } else { pace.pending.min(pace.verified) };
     match left.busy {
-        0 => left.retry.map_or(usual, |retry| retry.max(SHORTEST).min(usual)),
+        0 => left.retry.into_iter().chain(left.identity).map(|due| due.max(SHORTEST)).fold(usual, Duration::min),
         // What was done is observed at once: the next step may follow from it.
         1..=BUSY_LIMIT => Duration::ZERO,
         _ => usual,

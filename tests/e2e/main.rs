@@ -23,6 +23,7 @@ mod drift;
 mod duplicates;
 mod ends;
 mod external_dns;
+mod fleet;
 mod forged;
 mod invariants;
 mod lifecycle;

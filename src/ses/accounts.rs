@@ -1,0 +1,102 @@
+//! The accounts in use: their clients, each with its credentials, and whose rate of requests they share.
+
+use std::collections::HashMap;
+
+use aws_sdk_sesv2::Client as Sdk;
+
+/// With whose credentials, and where, an identity is managed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Account {
+    /// The AWS region.
+    pub region: String,
+    /// The role to assume, with its ExternalId; `None` for the operator's own credentials.
+    pub role: Option<Role>,
+}
+
+/// A role to assume.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// `<owner-id>/<namespace>`: a role can trust one namespace only.
+    pub external_id: String,
+}
+
+impl Account {
+    /// True if both manage identities of the same AWS account and region, as far as the spec tells.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        self.principal(None) == other.principal(None)
+    }
+
+    /// Whose limit of requests is used: the AWS account and the region. `home` is the account of the operator's own
+    /// credentials, where it is known: a role in it shares its limit.
+    pub(super) fn principal(&self, home: Option<&str>) -> String {
+        let account = self.role.as_ref().and_then(|role| role.arn.split(':').nth(4)).filter(|id| Some(*id) != home);
+        format!("{}/{}", account.unwrap_or("ambient"), self.region)
+    }
+}
+
+/// So many clients are kept: each has a cache of credentials and connections of its own, and tenants choose the roles.
+const CLIENTS: usize = 256;
+
+/// The clients of the accounts in use. Credentials are cached per client, so there is one client per account and never
+/// one per pass; the one that was not used for longest goes when there are too many.
+#[derive(Default)]
+pub(super) struct Clients {
+    clients: HashMap<Account, (Sdk, u64)>,
+    uses: u64,
+}
+
+impl Clients {
+    /// The client of `account`, if there is one.
+    pub(super) fn get(&mut self, account: &Account) -> Option<Sdk> {
+        self.uses += 1;
+        let (client, used) = self.clients.get_mut(account)?;
+        *used = self.uses;
+        Some(client.clone())
+    }
+
+    /// Keeps the client of `account`.
+    pub(super) fn insert(&mut self, account: Account, client: Sdk) {
+        if self.clients.len() >= CLIENTS
+            && let Some(idle) = self.clients.iter().min_by_key(|(_, (_, used))| *used).map(|(idle, _)| idle.clone())
+        {
+            self.clients.remove(&idle);
+        }
+        self.uses += 1;
+        self.clients.insert(account, (client, self.uses));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(role: Option<&str>) -> Account {
+        let role = role.map(|arn| Role { arn: arn.to_owned(), external_id: "o/n".to_owned() });
+        Account { region: "eu-west-1".to_owned(), role }
+    }
+
+    #[test]
+    fn a_role_in_the_operators_own_account_shares_its_limit() {
+        let (own, role) = (account(None), account(Some("arn:aws:iam::111122223333:role/mail")));
+        assert_eq!(role.principal(Some("111122223333")), own.principal(Some("111122223333")));
+        assert_ne!(role.principal(Some("444455556666")), own.principal(Some("444455556666")));
+        assert_ne!(role.principal(None), own.principal(None));
+        assert_eq!(role.principal(None), account(Some("arn:aws:iam::111122223333:role/other")).principal(None));
+    }
+
+    #[test]
+    fn the_client_that_was_not_used_for_longest_goes() {
+        let mut clients = Clients::default();
+        let of = |n: usize| Account { region: format!("region-{n}"), role: None };
+        let config = aws_sdk_sesv2::Config::builder().behavior_version_latest().build();
+        for n in 0..CLIENTS {
+            clients.insert(of(n), Sdk::from_conf(config.clone()));
+        }
+        assert!(clients.get(&of(0)).is_some());
+        clients.insert(of(CLIENTS), Sdk::from_conf(config));
+        assert!(clients.get(&of(1)).is_none());
+        assert!(clients.get(&of(0)).is_some() && clients.get(&of(CLIENTS)).is_some());
+    }
+}
