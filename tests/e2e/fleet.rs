@@ -14,8 +14,8 @@ const RATE: u32 = 4;
 
 async fn fleet_rig() -> Rig {
     let rig = Rig::with(|options| {
-        options.pending_interval = "3s".to_owned();
-        options.verified_interval = "20s".to_owned();
+        "3s".clone_into(&mut options.pending_interval);
+        "20s".clone_into(&mut options.verified_interval);
         options.ses_requests_per_second = RATE;
     })
     .await;
