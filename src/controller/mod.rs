@@ -33,8 +33,9 @@ use crate::telemetry::metrics::ReconcileResult;
 /// An object as the watch delivers it: one that this version cannot read does not stop the watch of all others.
 pub type Guarded = DeserializeGuard<SendingDomain>;
 
-/// How many passes run at once. A pass waits for the network most of its time.
-const CONCURRENCY: u16 = 32;
+/// How many passes run at once. A pass waits for the network most of its time, and silent name servers of one tenant must
+/// not keep the others waiting.
+const CONCURRENCY: u16 = 128;
 
 /// Changes that come in quick succession are one change.
 const DEBOUNCE: Duration = Duration::from_millis(200);

@@ -148,6 +148,7 @@ fn done(
         ready,
         reads_secret: matches!(object.spec.dns_provider(), DnsProvider::Cloudflare(_)),
         busy: remembered.memory.busy(),
+        owes_look: remembered.memory.owes_look(),
         retry: remembered.memory.next_due(now),
         identity: remembered.memory.identity_due_in(ready, now, context.settings.pace),
     };

@@ -63,6 +63,8 @@ pub struct Memory {
     /// When places that the spec has left were last looked at, and what that depended on.
     left: BTreeMap<u64, Read<u64>>,
     lookups: Option<Read<Lookups>>,
+    /// True from the pass that put the first look-ups off until they are made.
+    owes_look: bool,
     evidence: Kept,
     holds: Holds,
     /// The names of the records that the last failed write was about.
@@ -421,8 +423,20 @@ impl Memory {
         same.then_some(&read.value)
     }
 
+    /// True once, before the first look-ups: they are then made by the next pass, which follows at once.
+    pub fn puts_first_look_off(&mut self) -> bool {
+        self.owes_look = self.lookups.is_none() && !self.owes_look;
+        self.owes_look
+    }
+
+    /// True if look-ups were put off.
+    pub fn owes_look(&self) -> bool {
+        self.owes_look
+    }
+
     /// Remembers the answers of DNS.
     pub fn lookups_read(&mut self, lookups: Lookups, now: Timestamp) {
+        self.owes_look = false;
         self.lookups = Some(Read { value: lookups, at: now });
     }
 
@@ -537,5 +551,14 @@ mod tests {
         let after = |seconds| Timestamp::from_second(seconds).unwrap();
         assert!(!is_over(interval, last, after(809)));
         assert!(is_over(interval, last, after(810)));
+    }
+
+    #[test]
+    fn the_first_look_is_put_off_by_one_pass_only() {
+        let mut memory = Memory::default();
+        assert!(memory.puts_first_look_off() && memory.owes_look());
+        assert!(!memory.puts_first_look_off());
+        memory.lookups_read(Lookups::new(), Timestamp::UNIX_EPOCH);
+        assert!(!memory.puts_first_look_off() && !memory.owes_look());
     }
 }

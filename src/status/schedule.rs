@@ -44,6 +44,8 @@ pub struct Left {
     pub reads_secret: bool,
     /// How many passes in a row have written something.
     pub busy: u32,
+    /// The look-ups were put off, so that the list of records came first.
+    pub owes_look: bool,
     /// How long until something that failed is due again.
     pub retry: Option<Duration>,
     /// How long until SES is to be read, whatever else happens.
@@ -57,6 +59,7 @@ const BUSY_LIMIT: u32 = 6;
 pub fn next_look(left: Left, pace: Pace) -> Duration {
     let usual = if left.ready && !left.reads_secret { pace.verified } else { pace.pending.min(pace.verified) };
     match left.busy {
+        0 if left.owes_look => Duration::ZERO,
         0 => left.retry.into_iter().chain(left.identity).map(|due| due.max(SHORTEST)).fold(usual, Duration::min),
         // What was done is observed at once: the next step may follow from it.
         1..=BUSY_LIMIT => Duration::ZERO,
@@ -95,6 +98,11 @@ mod tests {
     fn what_was_written_is_looked_at_at_once_but_not_for_ever() {
         let after = |busy| next_look(Left { busy, ..Left::default() }, PACE).as_secs();
         assert_eq!([after(0), after(1), after(6), after(7)], [30, 0, 0, 30]);
+    }
+
+    #[test]
+    fn look_ups_that_were_put_off_follow_at_once() {
+        assert_eq!(next_look(Left { owes_look: true, ..Left::default() }, PACE), Duration::ZERO);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
 use kube::api::ListParams;
+use testbed::dns::Fault;
 use testbed::world::object;
 
 use crate::rig::{DOMAIN, LIMIT, NAME, Rig, ZONE};
@@ -54,5 +55,38 @@ async fn c5_g13_a_crowd_keeps_nobody_waiting_for_long_and_a_restart_is_cheap() {
     let calls = rig.world.ses().calls().len();
     assert!(calls <= 2 * (CROWD + 1), "{calls} calls of a restart");
     assert_eq!(rig.outside_writes(), [""; 0]);
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn c6_name_servers_of_one_tenant_that_never_answer_keep_no_other_waiting() {
+    const SILENT: &str = "silent.example.net";
+    let rig = Rig::over_namespaces(2, |options| {
+        options.ses_requests_per_second = 1000;
+        options.log_level = "info".to_owned();
+    })
+    .await;
+    rig.world.manual_zone(ZONE).unwrap();
+    rig.world.manual_zone(SILENT).unwrap();
+    rig.world.dns().set_fault(&format!("*.{SILENT}"), None, Fault::Drop).unwrap();
+    let crowd = rig.others[0].clone();
+    for number in 0..60 {
+        let manifest = object::manual(&format!("silent-{number}"), &format!("s{number}.{SILENT}"));
+        rig.world.create(&crowd, &manifest).await.unwrap();
+    }
+    // Theirs are listed although nobody answers for them, and all of them are being looked up now.
+    let began = Instant::now();
+    while listed(&rig, &crowd).await < 60 {
+        assert!(began.elapsed() < Duration::from_secs(20), "{}", rig.world.log_tails());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let began = Instant::now();
+    rig.create(&object::manual(NAME, DOMAIN)).await;
+    rig.until("records", |o| object::records(o).len() == 5).await;
+    let listed = began.elapsed();
+    rig.until("an answer", |o| object::records(o).iter().all(|r| r["state"] == "Missing")).await;
+    println!("{listed:?} until the records, {:?} until they were looked up", began.elapsed());
+    assert!(listed < Duration::from_secs(5), "{listed:?}");
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     rig.finish().await;
 }

@@ -18,10 +18,10 @@ use super::message::{Asking, Question};
 use super::settings::{ResolverAddress, SettingsError};
 
 /// Sockets to name servers at once.
-const AUTHORITY_SOCKETS: usize = 40;
+const AUTHORITY_SOCKETS: usize = 256;
 /// Sockets to resolvers at once. Kept apart, so that name servers that never answer cannot keep the resolvers from
 /// being asked.
-const RESOLVER_SOCKETS: usize = 24;
+const RESOLVER_SOCKETS: usize = 128;
 /// When a question is sent again over UDP, once.
 const RESEND_AFTER: Duration = Duration::from_secs(1);
 /// How many datagrams that are no answer are put up with.
