@@ -6,8 +6,13 @@
 mod support;
 
 use insta::assert_snapshot;
+use k8s_openapi::jiff::SignedDuration;
 use sending_domain_operator::api::v1alpha1::{DeletionPolicy, DmarcSpec, SendingDomainSpec};
+use sending_domain_operator::dns::lookup::{Answer, LookupError, LookupErrorKind};
+use sending_domain_operator::execute::Outcome;
 use sending_domain_operator::observe::observation::Observed;
+use sending_domain_operator::plan::Action;
+use sending_domain_operator::plan::teardown::{Patience, Release};
 use sending_domain_operator::status::events;
 use support::{Asked, OTHER_SECRET, World, cloudflare, external_dns, manual, other_account, record};
 
@@ -80,12 +85,76 @@ fn without_the_old_secret_the_records_are_left_behind_and_told_once() {
     for _ in 0..3 {
         let old = world.status.clone();
         world.pass();
-        let notes = events::between(&old, &world.status, &sending_domain_operator::execute::Outcome::default());
+        let notes = events::between(&old, &world.status, &Outcome::default());
         told.extend(notes.into_iter().map(|note| format!("{}: {}", note.reason, note.message)));
     }
     assert_snapshot!(told.join("\n"), @"RecordsLeftBehind: Records in example.com at Cloudflare (CNAME aaa._domainkey.mail.example.com, CNAME bbb._domainkey.mail.example.com, CNAME ccc._domainkey.mail.example.com, TXT bounce.mail.example.com, MX bounce.mail.example.com) may be left behind. There is no Secret cloudflare");
     world.lost_secrets.clear();
     assert_snapshot!(story(&mut world), @"remove 5 records from the zone example.com, which the spec has left");
+}
+
+#[test]
+fn what_was_told_to_be_left_behind_stays_told_while_dns_fails_and_records_are_repaired() {
+    let mut world = verified(cloudflare(), Asked::Zone);
+    world.spec = other_account();
+    world.settle();
+    world.asked = Asked::Other;
+    world.lost_secrets = vec!["cloudflare".to_owned()];
+    world.settle();
+    let told = world.status.dns.clone().unwrap().previous;
+    assert_eq!(told[0].reason.as_deref(), Some("RecordsLeftBehind"));
+    let mut seen = world.observe();
+    let unknown = || Answer::Unknown(LookupError::new(LookupErrorKind::TimedOut));
+    seen.lookups.values_mut().for_each(|lookup| lookup.answer = unknown());
+    let plan = world.plan_for(&seen);
+    world.report(&seen, &plan, &Outcome::default());
+    assert_eq!(world.status.dns.as_ref().unwrap().previous, told);
+    world.other.pop();
+    assert!(!world.pass().actions.is_empty(), "what is missing is written again");
+    assert_eq!(world.status.dns.as_ref().unwrap().previous, told);
+    world.settle();
+    assert_eq!(world.status.dns.unwrap().previous, told);
+}
+
+#[test]
+fn at_a_place_that_was_left_records_for_another_domain_stay_and_are_told() {
+    let mut world = verified(cloudflare(), Asked::Zone);
+    world.records.extend(support::of_another_domain());
+    world.spec = other_account();
+    world.asked = Asked::Other;
+    assert_snapshot!(story(&mut world), @"
+    write 5 records to the zone example.com
+      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
+      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
+      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
+      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
+      + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
+    remove 5 records from the zone example.com, which the spec has left
+    remembered: Cloudflare example.com: RecordsLeftBehind: Left alone are records in example.com at Cloudflare that carry the mark sendingdomain.dev/0e8e4a44-1b2f-4d37-9f5e-0a3c7a0a9b11/9c6c8d82d2a4b4cae3d920c4fa42cde5 and have no name that mail.example.com uses: TXT _dmarc.eu.mail.example.com, MX bounce.news.example.com, CNAME ddd._domainkey.news.example.com, CNAME eee._domainkey.example.com, CNAME fff._domainkey.eu.mail.example.com. They may be in use for another domain; remove them if they are not
+    ");
+    assert_eq!(world.records, support::of_another_domain());
+}
+
+#[test]
+fn an_endpoint_that_was_kept_for_another_domain_is_left_alone() {
+    let mut world = verified(external_dns(), Asked::Elsewhere);
+    let Observed::Known(Some(found)) = &mut world.endpoint else { panic!() };
+    found.owners.clear();
+    for endpoint in &mut found.content.endpoints {
+        endpoint.dns_name = endpoint.dns_name.replace("mail.example.com", "news.example.com");
+    }
+    let kept = world.endpoint.clone();
+    assert!(world.settle().iter().all(|plan| plan.actions.is_empty()));
+    assert_snapshot!(world.condition("RecordsSynced"), @"False RecordConflict: There is a DNSEndpoint of this name for another domain (aaa._domainkey.news.example.com, bbb._domainkey.news.example.com, bounce.news.example.com), which a SendingDomain of this name has kept, and it is left alone; delete it if that domain needs it no more, or name the SendingDomain differently");
+    let patience = Patience { hopeless_since: None, grace: SignedDuration::from_mins(10), forced: false };
+    let end = world.plan_end(&world.observe_end(), patience);
+    assert_eq!(end.actions, [Action::DeleteIdentity]);
+    assert_snapshot!(format!("{:?}", end.release), @r#"Incomplete(["the DNSEndpoint of the same name, which is for another domain (aaa._domainkey.news.example.com, bbb._domainkey.news.example.com, bounce.news.example.com)"])"#);
+    world.spec = cloudflare();
+    story(&mut world);
+    world.asked = Asked::Zone;
+    story(&mut world);
+    assert_eq!(world.endpoint, kept);
 }
 
 #[test]
@@ -284,8 +353,6 @@ fn dmarc_comes_and_goes_wherever_the_records_are() {
 
 #[test]
 fn the_end_looks_at_every_place_and_does_not_wait_again_for_what_was_told() {
-    use k8s_openapi::jiff::SignedDuration;
-    use sending_domain_operator::plan::teardown::{Patience, Release};
     let mut world = verified(cloudflare(), Asked::Zone);
     world.spec = other_account();
     world.settle();

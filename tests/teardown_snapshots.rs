@@ -69,6 +69,24 @@ fn what_is_not_ours_stays() {
 }
 
 #[test]
+fn what_was_retained_for_another_domain_under_the_same_name_stays_and_is_told() {
+    let mut world = verified();
+    world.records.extend(support::of_another_domain());
+    assert_snapshot!(end(&world, 0, false, |_| {}), @"
+    delete the SES identity
+    remove 5 records from the zone example.com
+    let it go, leaving behind records in example.com at Cloudflare that carry the mark sendingdomain.dev/0e8e4a44-1b2f-4d37-9f5e-0a3c7a0a9b11/9c6c8d82d2a4b4cae3d920c4fa42cde5 and have no name that mail.example.com uses: TXT _dmarc.eu.mail.example.com, MX bounce.news.example.com, CNAME ddd._domainkey.news.example.com, CNAME eee._domainkey.example.com, CNAME fff._domainkey.eu.mail.example.com
+    ");
+    let plan = world
+        .plan_end(&world.observe_end(), Patience { hopeless_since: None, grace: SignedDuration::ZERO, forced: true });
+    plan.actions.iter().for_each(|action| world.perform(action));
+    assert_eq!(world.records, support::of_another_domain());
+    world.identity = None;
+    world.run_to_the_end();
+    assert_eq!(world.records.len(), 5 + support::of_another_domain().len(), "and so while the domain lives");
+}
+
+#[test]
 fn an_adopted_identity_stays() {
     let mut world = verified();
     world.identity.as_mut().unwrap().tags = mark().tags(IdentityOrigin::Adopted, None);

@@ -239,6 +239,14 @@ impl PreviousPlace {
         }
     }
 
+    /// The reason of a place at which records cannot be removed, and of the event that tells so.
+    pub const LEFT_BEHIND: &'static str = "RecordsLeftBehind";
+
+    /// True if the records there cannot be removed, which was told.
+    pub fn is_left_behind(&self) -> bool {
+        self.reason.as_deref() == Some(Self::LEFT_BEHIND)
+    }
+
     /// True if both are one place.
     pub fn is_same(&self, other: &Self) -> bool {
         self.provider == other.provider && self.zone_id == other.zone_id

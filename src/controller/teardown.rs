@@ -60,7 +60,7 @@ pub async fn pass(
     match teardown.release {
         Release::Clean if why.is_empty() => release(api, &object, context).await,
         Release::Incomplete(left) if why.is_empty() => {
-            let message = format!("Clean-up was given up; left behind: {}", left.join("; "));
+            let message = format!("Clean-up is over without everything gone; left behind: {}", left.join("; "));
             let note = Note { warning: true, reason: "CleanupIncomplete", action: "CleanUp", message };
             write::events(context, &object, &[note]);
             release(api, &object, context).await

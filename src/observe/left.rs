@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt};
 use super::memory::Memory;
 use super::observation::{Left, Lookups, Observed, ServedBy, ZoneView};
 use super::zone::Asked;
-use super::{QUESTIONS, Sources, Viewpoint, hash, secret};
+use super::{QUESTIONS, Sources, Viewpoint, hash};
 use crate::api::v1alpha1::{DnsProvider, DnsProviderName, PreviousPlace, SecretKeyRef};
 use crate::dns::cloudflare::ApiToken;
 use crate::dns::judge;
@@ -61,7 +61,7 @@ pub(super) async fn observe(
     }
     if published && let Some(resolver) = sources.resolver {
         let views = seen.places.iter().filter_map(|left| left.zone.known());
-        let ours = views.flat_map(|view| &view.records).filter(|r| records::is_ours(r, from.mark));
+        let ours = views.flat_map(|view| records::own(&view.records, from.mark, &from.spec().domain));
         let names: BTreeSet<DnsName> = ours.map(|r| r.name.clone()).filter(|n| !seen.served.contains_key(n)).collect();
         seen.served.extend(who_serves(resolver, names).await);
     }
@@ -79,7 +79,7 @@ async fn read(
     seen: &mut Seen,
 ) -> Observed<ZoneView> {
     let (Some(reference), Some(id)) = (secret_of(place), &place.zone_id) else { return Observed::NotConfigured };
-    let token = match secret::read(sources.kube, from.namespace, &reference).await {
+    let token = match super::read_token(from, sources, &reference, memory).await {
         Ok(token) => token,
         Err(fault) => return Observed::Unavailable(fault),
     };

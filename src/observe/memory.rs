@@ -15,7 +15,7 @@ use super::holds::{Attempt, Holds};
 use super::kept::Kept;
 use super::observation::{Fault, Lookups, Question, Standing, ZoneView};
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::OnMxFailure;
+use crate::api::v1alpha1::{OnMxFailure, SecretKeyRef};
 use crate::dns::cloudflare::{ApiToken, Change, ZoneRecord};
 use crate::dns::record::DnsName;
 use crate::plan::{Action, Step};
@@ -59,7 +59,8 @@ pub struct Memory {
     zone_is_fresh: bool,
     /// How often the zone was read while DNS did not show what is in it.
     zone_reads_unseen: u32,
-    token: Option<ApiToken>,
+    /// The last tokens, each with the Secret that it is from; the one used last is at the end.
+    tokens: Vec<(SecretKeyRef, ApiToken)>,
     /// When places that the spec has left were last looked at, and what that depended on.
     left: BTreeMap<u64, Read<u64>>,
     lookups: Option<Read<Lookups>>,
@@ -94,14 +95,17 @@ impl Memory {
         self.zone.as_ref().map(|read| &read.value)
     }
 
-    /// The last token, for clean-up after its Secret is gone.
-    pub fn token(&self) -> Option<&ApiToken> {
-        self.token.as_ref()
+    /// The last token of a Secret, for clean-up after that is gone.
+    pub fn token(&self, of: &SecretKeyRef) -> Option<&ApiToken> {
+        self.tokens.iter().find(|(reference, _)| reference == of).map(|(_, token)| token)
     }
 
-    /// Keeps the token for clean-up.
-    pub fn keep_token(&mut self, token: &ApiToken) {
-        self.token = Some(token.clone());
+    /// Keeps the token of a Secret for clean-up, and forgets the one that was used longest ago when there are too many.
+    pub fn keep_token(&mut self, of: &SecretKeyRef, token: &ApiToken) {
+        self.tokens.retain(|(reference, _)| reference != of);
+        self.tokens.push((of.clone(), token.clone()));
+        let surplus = self.tokens.len().saturating_sub(TOKEN_LIMIT);
+        self.tokens.drain(..surplus);
     }
 
     /// True if SES shall be read. Reads follow what can have changed: what the listing says, where there is one; else soon
@@ -294,9 +298,11 @@ impl Memory {
         self.zone_is_stale = true;
     }
 
-    /// True if a place that the spec has left shall be looked at: when `cause` has changed, and now and then.
+    /// True if a place that the spec has left shall be looked at: when `cause` has changed, now and then, and in the same
+    /// pass again, whose last plan counts.
     pub fn left_is_due(&self, key: u64, cause: u64, now: Timestamp, pace: Pace) -> bool {
-        self.left.get(&key).is_none_or(|read| read.value != cause || is_over(pace.verified, read.at, now))
+        let is_due = |read: &Read<u64>| read.value != cause || read.at == now || is_over(pace.verified, read.at, now);
+        self.left.get(&key).is_none_or(is_due)
     }
 
     /// Remembers that a place was looked at.
@@ -511,6 +517,9 @@ impl Memory {
     }
 }
 
+/// How many tokens are kept: that of the spec, and those of the places that it has left.
+const TOKEN_LIMIT: usize = 9;
+
 /// How long until a read that has come `reads` times without what is waited for: 1, 4, 16 pending intervals, then twenty.
 fn backoff(reads: u32, pace: Pace) -> Duration {
     let step = 4_u32.saturating_pow(reads.min(3)).min(20);
@@ -544,6 +553,36 @@ fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_secret_has_its_own_token_and_only_so_many_are_kept() {
+        let secret = |i: usize| SecretKeyRef { name: format!("secret-{i}"), key: "token".to_owned() };
+        let token = |i: usize| ApiToken::parse(format!("token-of-secret-{i}-0123456789abcdefghij").as_bytes()).unwrap();
+        let mut memory = Memory::default();
+        memory.keep_token(&secret(0), &token(0));
+        assert!(memory.token(&secret(1)).is_none(), "one Secret's token is nothing to another's place");
+        memory.keep_token(&secret(1), &token(1));
+        let kept = memory.token(&secret(0)).unwrap();
+        assert_eq!(kept.fingerprint(), token(0).fingerprint(), "a place that the spec has left keeps its own");
+        for i in 2..=TOKEN_LIMIT {
+            memory.keep_token(&secret(i), &token(i));
+        }
+        assert!(memory.token(&secret(0)).is_none() && memory.token(&secret(1)).is_some());
+        assert_eq!(memory.tokens.len(), TOKEN_LIMIT);
+    }
+
+    #[test]
+    fn a_place_is_looked_at_again_in_the_same_pass_and_then_rarely() {
+        let pace = Pace { pending: Duration::from_secs(1), verified: Duration::from_mins(15) };
+        let after = |seconds| Timestamp::from_second(seconds).unwrap();
+        let mut memory = Memory::default();
+        assert!(memory.left_is_due(7, 1, after(0), pace));
+        memory.left_read(7, 1, after(0));
+        assert!(memory.left_is_due(7, 1, after(0), pace), "the second reading of a pass sees what the first saw");
+        assert!(!memory.left_is_due(7, 1, after(1), pace));
+        assert!(memory.left_is_due(7, 2, after(1), pace), "the world asks somebody else now");
+        assert!(memory.left_is_due(7, 1, after(900), pace));
+    }
 
     #[test]
     fn a_pass_that_comes_a_tenth_early_still_reads() {

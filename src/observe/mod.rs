@@ -359,10 +359,10 @@ async fn read_token(
 ) -> Result<ApiToken, Fault> {
     match secret::read(sources.kube, from.namespace, reference).await {
         Ok(token) => {
-            memory.keep_token(&token);
+            memory.keep_token(reference, &token);
             Ok(token)
         }
-        Err(fault) if from.deleted() => memory.token().cloned().ok_or(fault),
+        Err(fault) if from.deleted() => memory.token(reference).cloned().ok_or(fault),
         Err(fault) => Err(fault),
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Status only says where to look. What is taken away carries our mark, and is never where records are wanted now.
 
-use super::{Action, Plan, Step, Subject, records, teardown};
+use super::{Action, Plan, Step, Subject, endpoint, records, teardown};
 use crate::api::condition::ConditionType::RecordsSynced;
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{DnsProvider, DnsProviderName, PreviousPlace};
@@ -13,9 +13,6 @@ use crate::dns::record::{DnsName, WantedRecord};
 use crate::observe::observation::{Left, Observation, Observed, ServedBy, ZoneView};
 use crate::ses::identity::{DKIM_TOKENS, Identity};
 use crate::text::printable;
-
-/// The reason of a place at which records cannot be removed, and of the event that tells so.
-pub const LEFT_BEHIND: &str = "RecordsLeftBehind";
 
 /// What becomes of a place.
 enum Fate {
@@ -42,6 +39,9 @@ pub fn plan_leftovers(subject: &Subject<'_>, identity: &Identity, seen: &Observa
     for left in &seen.left {
         let fate = if is_wanted(&left.place, subject, seen) {
             Fate::Empty
+        } else if !published && left.place.is_left_behind() {
+            // What was told stays true while DNS or a repair is waited for.
+            Fate::AsBefore
         } else if !published {
             Fate::Needed("Its records go once the new ones are published and in DNS".to_owned())
         } else if left.place.provider == DnsProviderName::ExternalDns {
@@ -53,7 +53,7 @@ pub fn plan_leftovers(subject: &Subject<'_>, identity: &Identity, seen: &Observa
             Fate::Empty => {}
             Fate::AsBefore => places.push(left.place.clone()),
             Fate::Needed(message) => places.push(noted(&left.place, Reason::WaitingForDNS.as_str(), &message)),
-            Fate::LeftBehind(message) => places.push(noted(&left.place, LEFT_BEHIND, &message)),
+            Fate::LeftBehind(message) => places.push(noted(&left.place, PreviousPlace::LEFT_BEHIND, &message)),
             Fate::Remove(action) => {
                 plan.actions.push(action);
                 places.push(PreviousPlace { reason: None, message: None, ..left.place.clone() });
@@ -106,15 +106,18 @@ fn of_zone(left: &Left, subject: &Subject<'_>, seen: &Observation, plan: &Plan) 
         }
         Observed::Unavailable(_) | Observed::NotConfigured => return Fate::AsBefore,
     };
-    let ours: Vec<&ZoneRecord> = view.records.iter().filter(|r| records::is_ours(r, subject.mark)).collect();
+    let ours: Vec<&ZoneRecord> = records::own(&view.records, subject.mark, &subject.spec.domain);
     if ours.is_empty() {
-        return Fate::Empty;
+        return match records::strays(view, subject.mark, &subject.spec.domain) {
+            Some(strays) => Fate::LeftBehind(format!(
+                "Left alone are {strays}. They may be in use for another domain; remove them if they are not"
+            )),
+            None => Fate::Empty,
+        };
     }
     let now = seen.zone.known().map(|view| &view.zone);
-    let domain = DnsName::new(&subject.spec.domain);
     let is_asked = |name: &DnsName| seen.served.get(name).is_none_or(|by| may_be_asked(&view.zone, by, now));
-    // A record that somebody has moved out of the domain serves nobody.
-    if ours.iter().any(|r| r.name.is_within(&domain) && is_asked(&r.name)) {
+    if ours.iter().any(|r| is_asked(&r.name)) {
         return Fate::Needed(format!(
             "The world still asks the zone {}; its records go once the name servers of the domain are those of the new place",
             view.zone.name
@@ -128,7 +131,7 @@ fn remove(left: u64, view: &ZoneView, subject: &Subject<'_>) -> Action {
         left,
         zone: view.zone.id.clone(),
         zone_name: view.zone.name.clone(),
-        changes: records::deletions(&view.records, subject.mark),
+        changes: records::deletions(&view.records, subject.mark, &subject.spec.domain),
     }
 }
 
@@ -136,7 +139,9 @@ fn remove(left: u64, view: &ZoneView, subject: &Subject<'_>) -> Action {
 /// that we write ourselves, and every record in it is our own, can that do no harm.
 fn of_endpoint(subject: &Subject<'_>, seen: &Observation, plan: &Plan) -> Fate {
     let found = match &seen.endpoint {
-        Observed::Known(Some(found)) if found.is_ours(subject.uid, subject.mark) => found,
+        Observed::Known(Some(found)) if endpoint::is_ours(found, subject.uid, subject.mark, &subject.spec.domain) => {
+            found
+        }
         Observed::Known(_) => return Fate::Empty,
         Observed::NotConfigured | Observed::Unavailable(_) => return Fate::AsBefore,
     };

@@ -59,7 +59,8 @@ pub fn plan_records(
     }
     plan.blockers.extend(cuts.into_iter().map(|cut| cut_off(cut, &records, &view.zone.name)));
     let replaced = are_in_use(subject, identity, seen, plan);
-    changes.extend(stale(&plan.wanted, &records, subject.mark, replaced));
+    let own: Vec<&ZoneRecord> = own(&view.records, subject.mark, &subject.spec.domain);
+    changes.extend(stale(&plan.wanted, &own, replaced));
     let changes = hold_back(changes, view, seen, plan);
     if !changes.is_empty() {
         let (zone, zone_name) = (view.zone.id.clone(), view.zone.name.clone());
@@ -116,9 +117,42 @@ pub(super) fn are_in_use(subject: &Subject<'_>, identity: &Identity, seen: &Obse
         && identity.is_mail_from_verified(&subject.spec.mail_from_domain())
 }
 
-/// Deletes of all records of ours: for the end of the object, and for places that it has left.
-pub fn deletions(records: &[ZoneRecord], mark: &Mark) -> Vec<Change> {
-    sorted(records).into_iter().filter(|r| is_ours(r, mark)).map(|r| Change::Delete { id: r.id.clone() }).collect()
+/// Deletes of all records of ours for `domain`: for the end of the object, and for places that it has left.
+pub fn deletions(records: &[ZoneRecord], mark: &Mark, domain: &str) -> Vec<Change> {
+    own(records, mark, domain).into_iter().map(|r| Change::Delete { id: r.id.clone() }).collect()
+}
+
+/// The records that carry our mark and that an object of `domain` could have written. The mark stands for a namespace and a
+/// name: what an object of that name wrote before for another domain carries it too, and may be retained and live.
+pub fn own<'a>(records: &'a [ZoneRecord], mark: &Mark, domain: &str) -> Vec<&'a ZoneRecord> {
+    sorted(records).into_iter().filter(|r| is_ours(r, mark) && is_name_for(&r.name, domain)).collect()
+}
+
+/// The records that carry our mark and were not written for `domain`, in words; `None` if there are none.
+pub(super) fn strays(view: &ZoneView, mark: &Mark, domain: &str) -> Option<String> {
+    let strays = sorted(&view.records).into_iter().filter(|r| is_ours(r, mark) && !is_name_for(&r.name, domain));
+    let strays: Vec<String> = strays.map(|r| printable(&format!("{} {}", r.record_type, r.name), 300)).collect();
+    let more = strays.len().saturating_sub(STRAYS_TOLD);
+    let mut told = strays.get(..STRAYS_TOLD).unwrap_or(&strays).join(", ");
+    if more > 0 {
+        told = format!("{told} and {more} more");
+    }
+    let (zone, mark) = (&view.zone.name, mark.comment());
+    (!strays.is_empty()).then(|| {
+        format!(
+            "records in {zone} at Cloudflare that carry the mark {mark} and have no name that {domain} uses: {told}"
+        )
+    })
+}
+
+/// How many strays are named.
+const STRAYS_TOLD: usize = 10;
+
+/// True if an object of `domain` may write a record of this name: `<token>._domainkey.<domain>`, `<label>.<domain>` for
+/// MAIL FROM, or `_dmarc.<domain>`.
+pub(super) fn is_name_for(name: &DnsName, domain: &str) -> bool {
+    let domain = DnsName::new(domain);
+    name.parent().is_some_and(|parent| parent == domain || parent == domain.child("_domainkey"))
 }
 
 /// In an order that does not depend on that of the answer.
@@ -247,16 +281,15 @@ fn conflict(wanted: &WantedRecord, in_the_way: &[&ZoneRecord]) -> String {
 
 /// Records of ours that are not wanted any more. They go when the new ones are in DNS and SES uses them, so that mail in
 /// flight still finds the old. At once go a DMARC record, which has no successor, and what keeps a wanted record from existing.
-fn stale(wanted: &[WantedRecord], records: &[&ZoneRecord], mark: &Mark, replaced: bool) -> Vec<Change> {
+fn stale(wanted: &[WantedRecord], own: &[&ZoneRecord], replaced: bool) -> Vec<Change> {
     let is_wanted =
         |r: &ZoneRecord| wanted.iter().any(|w| w.name == r.name && w.data.record_type().as_str() == r.record_type);
     let in_the_way = |r: &ZoneRecord| {
         let exclusive = |w: &WantedRecord| w.data.record_type() == RecordType::Cname || r.record_type == "CNAME";
         wanted.iter().any(|w| w.name == r.name && exclusive(w))
     };
-    records
-        .iter()
-        .filter(|r| is_ours(r, mark) && !is_wanted(r))
+    own.iter()
+        .filter(|r| !is_wanted(r))
         .filter(|r| replaced || is_dmarc_name(&r.name) || in_the_way(r))
         .map(|r| Change::Delete { id: r.id.clone() })
         .collect()

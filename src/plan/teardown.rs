@@ -2,8 +2,7 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::leftovers::LEFT_BEHIND;
-use super::{Action, Blocker, records, tags};
+use super::{Action, Blocker, endpoint, records, tags};
 use crate::api::condition::ConditionType::{IdentityReady, RecordsSynced};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{DeletionPolicy, IdentityOrigin, SendingDomainSpec, SendingDomainStatus};
@@ -70,12 +69,13 @@ pub fn plan_teardown(
 ) -> Teardown {
     let mut actions = Vec::new();
     let mut faults: Vec<(Blocker, String)> = Vec::new();
-    plan_endpoint(ending, seen, &mut actions, &mut faults);
     let mut given_up = Vec::new();
+    given_up.extend(plan_endpoint(ending, seen, &mut actions, &mut faults));
     if ending.spec.deletion_policy == DeletionPolicy::Delete {
         plan_identity(ending, seen, &mut actions, &mut faults);
         plan_records(ending, status, seen, &mut actions, &mut faults);
-        given_up = plan_left(ending, status, seen, &mut actions, &mut faults);
+        given_up.extend(strays(ending, seen));
+        given_up.extend(plan_left(ending, status, seen, &mut actions, &mut faults));
     }
     if faults.is_empty() {
         let release = if given_up.is_empty() { Release::Clean } else { Release::Incomplete(given_up) };
@@ -121,17 +121,28 @@ fn plan_identity(
 }
 
 /// A retained `DNSEndpoint` must not be collected with its owner; any other goes here, for not every one has an owner.
+/// Answers one that carries our mark and is for another domain: it stays.
 fn plan_endpoint(
     ending: &Ending<'_>,
     seen: &Observation,
     actions: &mut Vec<Action>,
     faults: &mut Vec<(Blocker, String)>,
-) {
+) -> Option<String> {
     let left = || "the DNSEndpoint of the same name".to_owned();
+    let domain = &ending.spec.domain;
     let found = match &seen.endpoint {
-        Observed::Known(Some(found)) if found.is_ours(ending.uid, ending.mark) => found,
-        Observed::Known(_) | Observed::NotConfigured => return,
-        Observed::Unavailable(fault) => return faults.push((Blocker::from_fault(RecordsSynced, fault), left())),
+        Observed::Known(Some(found)) if endpoint::is_ours(found, ending.uid, ending.mark, domain) => found,
+        Observed::Known(Some(found)) if found.is_ours(ending.uid, ending.mark) => {
+            let names = endpoint::others(found, domain);
+            let is_to_go = ending.spec.deletion_policy == DeletionPolicy::Delete;
+            return is_to_go
+                .then(|| format!("the DNSEndpoint of the same name, which is for another domain ({names})"));
+        }
+        Observed::Known(_) | Observed::NotConfigured => return None,
+        Observed::Unavailable(fault) => {
+            faults.push((Blocker::from_fault(RecordsSynced, fault), left()));
+            return None;
+        }
     };
     let action = match ending.spec.deletion_policy {
         DeletionPolicy::Delete => Action::RemoveEndpoint { version: found.version.clone() },
@@ -140,12 +151,20 @@ fn plan_endpoint(
             goes_with_owner: false,
             ..found.content.clone()
         }),
-        DeletionPolicy::Retain => return,
+        DeletionPolicy::Retain => return None,
     };
     match &seen.standing.endpoint {
         Some(fault) => faults.push((Blocker::from_fault(RecordsSynced, fault), left())),
         None => actions.push(action),
     }
+    None
+}
+
+/// The records with our mark, at the place of the spec and at those that it has left, that were not written for this
+/// domain: they are told, and stay.
+fn strays(ending: &Ending<'_>, seen: &Observation) -> Vec<String> {
+    let views = seen.zone.known().into_iter().chain(seen.left.iter().filter_map(|left| left.zone.known()));
+    views.filter_map(|view| records::strays(view, ending.mark, &ending.spec.domain)).collect()
 }
 
 /// Plans for the places that the spec had left; answers what was told to be left behind before and is so still. That is
@@ -161,7 +180,7 @@ fn plan_left(
     for left in &seen.left {
         match &left.zone {
             Observed::Known(view) => {
-                let changes = records::deletions(&view.records, ending.mark);
+                let changes = records::deletions(&view.records, ending.mark, &ending.spec.domain);
                 if !changes.is_empty() {
                     let (zone, zone_name) = (view.zone.id.clone(), view.zone.name.clone());
                     actions.push(Action::RemoveRecords { left: left.key, zone, zone_name, changes });
@@ -170,7 +189,7 @@ fn plan_left(
             Observed::NotConfigured => {}
             Observed::Unavailable(fault) => {
                 let what = records_in(ending, status, left.place.zone_name.as_deref());
-                if left.place.reason.as_deref() == Some(LEFT_BEHIND) && is_hopeless(fault.reason) {
+                if left.place.is_left_behind() && is_hopeless(fault.reason) {
                     given_up.push(what);
                 } else {
                     faults.push((Blocker::from_fault(RecordsSynced, fault), what));
@@ -200,7 +219,7 @@ fn plan_records(
     let zone = status.dns.as_ref().and_then(|d| d.zone_id.as_deref());
     match &seen.zone {
         Observed::Known(view) => {
-            let changes = records::deletions(&view.records, ending.mark);
+            let changes = records::deletions(&view.records, ending.mark, &ending.spec.domain);
             if changes.is_empty() {
                 return;
             }

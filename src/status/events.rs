@@ -7,7 +7,6 @@ use crate::api::v1alpha1::{PreviousPlace, SendingDomainStatus};
 use crate::dns::cloudflare::Change;
 use crate::execute::Outcome;
 use crate::plan::Action;
-use crate::plan::leftovers::LEFT_BEHIND;
 
 /// An event to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,13 +41,13 @@ pub fn between(old: &SendingDomainStatus, new: &SendingDomainStatus, outcome: &O
 fn left_behind(old: &SendingDomainStatus, new: &SendingDomainStatus) -> Vec<Note> {
     let places = |status: &SendingDomainStatus| -> Vec<PreviousPlace> {
         let previous = status.dns.iter().flat_map(|dns| dns.previous.iter());
-        previous.filter(|place| place.reason.as_deref() == Some(LEFT_BEHIND)).cloned().collect()
+        previous.filter(|place| place.is_left_behind()).cloned().collect()
     };
     let told = places(old);
     let untold = places(new).into_iter().filter(|place| told.iter().all(|other| !other.is_same(place)));
     let note = |place: PreviousPlace| Note {
         warning: true,
-        reason: LEFT_BEHIND,
+        reason: PreviousPlace::LEFT_BEHIND,
         action: "RemoveRecords",
         message: place.message.unwrap_or_default(),
     };

@@ -66,6 +66,38 @@ async fn another_zone_and_secret_are_written_before_the_old_ones_are_cleaned() {
 }
 
 #[tokio::test]
+async fn the_old_zone_is_cleaned_soon_however_rarely_a_ready_domain_is_looked_at() {
+    let rig = Rig::with(|options| "15m".clone_into(&mut options.verified_interval)).await;
+    rig.verified_cloudflare().await;
+    let change = other_account(&rig).await;
+    rig.patch(&change).await;
+    until_ours(&rig, DOMAIN, 5).await;
+    until_ours(&rig, ZONE, 0).await;
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn g8_each_place_is_cleaned_with_its_own_token_from_memory() {
+    let rig = Rig::start().await;
+    rig.verified_cloudflare().await;
+    let change = other_account(&rig).await;
+    // As long as the new place is not complete the old one is needed.
+    let theirs =
+        json!({ "type": "MX", "name": format!("bounce.{DOMAIN}"), "content": "mx.example.net", "priority": 5 });
+    rig.world.cloudflare().add_record(DOMAIN, theirs).unwrap();
+    rig.patch(&change).await;
+    rig.until("the old place to be remembered", |o| remembered(o) == 1).await;
+    until_ours(&rig, DOMAIN, 4).await;
+    assert_eq!(ours_in(&rig, ZONE), 5);
+    for secret in [SECRET, OTHER_SECRET] {
+        rig.world.delete_secret(&rig.namespace, secret).await.unwrap();
+    }
+    rig.world.delete_and_wait(&rig.namespace, NAME, LIMIT).await.unwrap();
+    assert_eq!((ours_in(&rig, ZONE), ours_in(&rig, DOMAIN)), (0, 0));
+    rig.finish().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_removed_for_want_of_the_old_secret_is_told_once() {
     let rig = Rig::start().await;
     rig.verified_cloudflare().await;

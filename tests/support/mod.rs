@@ -139,6 +139,18 @@ pub fn record(id: &str, name: &str, data: RecordData, comment: Option<String>) -
     }
 }
 
+/// Records that an object of the same name has left for other domains: beside this one, above it and below it.
+pub fn of_another_domain() -> Vec<ZoneRecord> {
+    let marked = |id: &str, name: &str, data| record(id, name, data, Some(mark().comment()));
+    vec![
+        marked("kept-1", "ddd._domainkey.news.example.com", cname("ddd.dkim.amazonses.com")),
+        marked("kept-2", "bounce.news.example.com", mx(10, "feedback-smtp.us-east-1.amazonses.com")),
+        marked("kept-3", "eee._domainkey.example.com", cname("eee.dkim.amazonses.com")),
+        marked("kept-4", "fff._domainkey.eu.mail.example.com", cname("fff.dkim.amazonses.com")),
+        marked("kept-5", "_dmarc.eu.mail.example.com", txt("v=DMARC1; p=none")),
+    ]
+}
+
 pub fn txt(text: &str) -> RecordData {
     RecordData::Txt(text.to_owned())
 }
