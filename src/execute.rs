@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::reason::Reason;
-use crate::dns::cloudflare::{self, ApiToken};
+use crate::dns::cloudflare::{self, ApiToken, MayWrite};
 use crate::dns::external_dns;
 use crate::error::ErrorClass;
 use crate::observe::endpoint_fault;
@@ -54,7 +54,7 @@ pub struct Ports<'a> {
     /// The tokens for the places that the spec has left.
     pub left_tokens: &'a BTreeMap<u64, ApiToken>,
     /// Whether this process may still write: asked before each write, for a lease can be lost between two.
-    pub may_write: &'a (dyn Fn() -> bool + Sync),
+    pub may_write: MayWrite,
     /// Counts the writes.
     pub metrics: &'a Metrics,
 }

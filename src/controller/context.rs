@@ -10,7 +10,7 @@ use kube::runtime::reflector::Store;
 
 use super::Guarded;
 use crate::api::v1alpha1::SendingDomain;
-use crate::dns::cloudflare;
+use crate::dns::cloudflare::{self, MayWrite};
 use crate::dns::lookup::Resolver;
 use crate::leader::Leadership;
 use crate::observe::memory::Memory;
@@ -98,9 +98,10 @@ impl Context {
         self.unlisted.load(Ordering::Acquire) == 0
     }
 
-    /// True if this process may write to the outside.
-    pub fn may_write(&self) -> bool {
-        self.leadership.as_ref().is_none_or(|lease| lease.is_valid_for(WRITE_TIMEOUT))
+    /// Whether this process may write to the outside, at each time that it is asked.
+    pub fn may_write(&self) -> MayWrite {
+        let leadership = self.leadership.clone();
+        Arc::new(move || leadership.as_ref().is_none_or(|lease| lease.is_valid_for(WRITE_TIMEOUT)))
     }
 }
 

@@ -232,7 +232,7 @@ pub(super) async fn carry_out(
         cloudflare: &context.cloudflare,
         token: sight.token.as_ref(),
         left_tokens: &sight.left_tokens,
-        may_write: &|| context.may_write(),
+        may_write: context.may_write(),
         metrics: &context.metrics,
     };
     let outcome = execute::execute(actions, &ports, &mut remembered.memory, now).await;

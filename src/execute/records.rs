@@ -34,7 +34,7 @@ pub(super) async fn write(
     let Some(token) = ports.token else { return Written { fault: Some(no_token()), ..Written::default() } };
     let known = memory.zone().map(|view| view.records.clone()).unwrap_or_default();
     let groups = cloudflare::by_name(changes, &known);
-    let answers = ports.cloudflare.write(token, zone, groups.clone(), ports.may_write).await;
+    let answers = ports.cloudflare.write(token, zone, groups.clone(), &ports.may_write).await;
     let (mut done, mut records, mut refused) = (Vec::new(), Vec::new(), Vec::<Refused>::new());
     for (group, answer) in groups.into_iter().zip(answers) {
         match answer {
@@ -63,7 +63,7 @@ pub(super) async fn write(
 pub(super) async fn remove_left(left: u64, zone: &ZoneId, changes: &[Change], ports: &Ports<'_>) -> Result<(), Fault> {
     let token = ports.left_tokens.get(&left).ok_or_else(no_token)?;
     let groups = changes.iter().map(|change| vec![change.clone()]).collect();
-    let answers = ports.cloudflare.write(token, zone, groups, ports.may_write).await;
+    let answers = ports.cloudflare.write(token, zone, groups, &ports.may_write).await;
     let refused: Vec<Refused> =
         changes.iter().zip(answers).filter_map(|(c, answer)| Some((vec![c.clone()], answer.err()?))).collect();
     fault(&refused, &[], changes.len()).map_or(Ok(()), Err)

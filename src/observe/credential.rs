@@ -2,7 +2,7 @@
 //! account-owned token is known at its account's address only, so the account is remembered from the zones it showed.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::dns::cloudflare::{AccountId, ApiToken, Client, Error, Fingerprint, Kind, TokenStatus, Zone};
@@ -13,18 +13,23 @@ const AGE: Duration = Duration::from_mins(5);
 /// How many tokens are remembered.
 const LIMIT: usize = 1000;
 
+/// An answer, or none, and when it came. Whoever wants it while it is asked for waits for it.
+type Explanation = Arc<tokio::sync::Mutex<Option<(Instant, Option<String>)>>>;
+
 /// What is known of tokens beside their zones.
 #[derive(Default)]
 pub struct Credentials {
     accounts: Mutex<HashMap<Fingerprint, AccountId>>,
-    explained: Mutex<HashMap<Fingerprint, (Instant, Option<String>)>>,
+    explained: Mutex<HashMap<Fingerprint, Explanation>>,
 }
 
 impl Credentials {
     /// Remembers the account of the zones that `token` sees.
     pub fn seen(&self, token: &ApiToken, zones: &[Zone]) {
         if let Some(account) = zones.iter().find_map(|zone| zone.account_id.clone()) {
-            insert(&self.accounts, token, account);
+            let mut accounts = lock(&self.accounts);
+            make_room(&mut accounts);
+            accounts.insert(token.fingerprint(), account);
         }
     }
 
@@ -34,32 +39,34 @@ impl Credentials {
         if error.kind != Kind::InvalidToken || error.detail.is_some() {
             return None;
         }
-        let known = lock(&self.explained).get(&token.fingerprint()).filter(|(at, _)| at.elapsed() < AGE).cloned();
-        if let Some((_, words)) = known {
-            return words;
+        let explanation = {
+            let mut explained = lock(&self.explained);
+            make_room(&mut explained);
+            Arc::clone(explained.entry(token.fingerprint()).or_default())
+        };
+        let mut explanation = explanation.lock().await;
+        if let Some((_, words)) = explanation.as_ref().filter(|(at, _)| at.elapsed() < AGE) {
+            return words.clone();
         }
         let words = self.ask(client, token).await;
-        insert(&self.explained, token, (Instant::now(), words.clone()));
+        *explanation = Some((Instant::now(), words.clone()));
         words
     }
 
+    /// Only what is unknown wherever it may belong is unknown to Cloudflare.
     async fn ask(&self, client: &Client, token: &ApiToken) -> Option<String> {
         let account = lock(&self.accounts).get(&token.fingerprint()).cloned();
         let owned = token.is_account_owned();
-        let mut unknown = false;
-        if owned != Some(true) {
-            match client.verify(token, None).await {
+        let mut is_unknown = owned == Some(false) || account.is_some();
+        let users = (owned != Some(true)).then_some(None);
+        let accounts = account.as_ref().filter(|_| owned != Some(false)).map(Some);
+        for owner in users.into_iter().chain(accounts) {
+            match client.verify(token, owner).await {
                 Ok(status) => return Some(words(status)),
-                Err(error) => unknown = error.kind == Kind::InvalidToken,
+                Err(error) => is_unknown &= error.kind == Kind::InvalidToken,
             }
         }
-        if let Some(account) = account.filter(|_| owned != Some(false)) {
-            match client.verify(token, Some(&account)).await {
-                Ok(status) => return Some(words(status)),
-                Err(error) => unknown = error.kind == Kind::InvalidToken,
-            }
-        }
-        unknown.then(|| "Cloudflare does not know it: it was deleted or rolled, or was not copied whole".to_owned())
+        is_unknown.then(|| "Cloudflare does not know it: it was deleted or rolled, or was not copied whole".to_owned())
     }
 }
 
@@ -76,13 +83,12 @@ fn words(status: TokenStatus) -> String {
     }
 }
 
-fn insert<T>(map: &Mutex<HashMap<Fingerprint, T>>, token: &ApiToken, value: T) {
-    let mut map = lock(map);
+/// Keeps what is known of each token from growing without end.
+pub(super) fn make_room<T>(map: &mut HashMap<Fingerprint, T>) {
     if map.len() >= LIMIT {
         // Tokens that were rotated away. What is forgotten costs one call.
         map.clear();
     }
-    map.insert(token.fingerprint(), value);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

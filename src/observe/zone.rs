@@ -1,10 +1,10 @@
 //! The zone at Cloudflare and its records. The zones that a token sees are listed once for all objects that use it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::credential::Credentials;
+use super::credential::{Credentials, make_room};
 use super::observation::{Fault, ZoneView};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::CloudflareSpec;
@@ -35,15 +35,11 @@ impl Ages {
     }
 }
 
-/// How many tokens' lists are kept.
-const LIST_LIMIT: usize = 1000;
-
-type Listed = Arc<tokio::sync::Mutex<Option<(Instant, Vec<Zone>)>>>;
-
-/// The lists of zones, one for each token.
+/// The lists of zones, one for each token, and the tokens that Cloudflare refuses.
 #[derive(Default)]
 pub struct Zones {
-    lists: Mutex<HashMap<Fingerprint, Listed>>,
+    lists: Mutex<HashMap<Fingerprint, (Instant, Vec<Zone>)>>,
+    refused: Mutex<HashMap<Fingerprint, (Instant, Fault)>>,
     credentials: Credentials,
 }
 
@@ -68,6 +64,11 @@ impl Zones {
         ages: Ages,
     ) -> Result<ZoneView, Fault> {
         let Asked { client, token, .. } = asked;
+        if let Some((at, fault)) = lock(&self.refused).get(&token.fingerprint())
+            && at.elapsed() < ages.without
+        {
+            return Err(fault.clone());
+        }
         let zone = match &spec.zone_id {
             Some(id) => self.by_id(asked, id, domain).await?,
             None => self.find(asked, domain, ages).await?,
@@ -76,10 +77,10 @@ impl Zones {
             Ok(records) => return Ok(ZoneView { zone, records }),
             Err(error) => error,
         };
-        self.forget(token);
         // Cloudflare says of a zone that is gone what it says of one that the token may not edit. A new list tells them
         // apart, and finds the zone where it was set up again.
         if spec.zone_id.is_none() && may_be_gone(error.kind) {
+            self.forget(token);
             let listed = self.find(asked, domain, ages).await?;
             if listed.id != zone.id {
                 return match client.records(token, &listed.id, domain).await {
@@ -121,17 +122,8 @@ impl Zones {
     }
 
     /// Has the zones of `token` listed anew.
-    pub fn forget(&self, token: &ApiToken) {
-        self.lists.lock().unwrap_or_else(PoisonError::into_inner).remove(&token.fingerprint());
-    }
-
-    fn list(&self, token: &ApiToken) -> Listed {
-        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-        if lists.len() > LIST_LIMIT {
-            // Tokens that were rotated away. Listing anew costs one call each.
-            lists.clear();
-        }
-        lists.entry(token.fingerprint()).or_default().clone()
+    fn forget(&self, token: &ApiToken) {
+        lock(&self.lists).remove(&token.fingerprint());
     }
 
     async fn find(&self, asked: Asked<'_>, domain: &DnsName, ages: Ages) -> Result<Zone, Fault> {
@@ -144,9 +136,7 @@ impl Zones {
 
     /// What the list of zones says, which is read anew when it is too old for what it says.
     async fn listed(&self, asked: Asked<'_>, domain: &DnsName, ages: Ages) -> Result<Pick, Fault> {
-        let list = self.list(asked.token);
-        let mut list = list.lock().await;
-        if let Some((at, zones)) = &*list {
+        if let Some((at, zones)) = lock(&self.lists).get(&asked.token.fingerprint()) {
             let age = at.elapsed();
             match picked(zones, domain) {
                 Ok(Pick::One(zone)) if age < ages.with => return Ok(Pick::One(zone)),
@@ -160,8 +150,11 @@ impl Zones {
             Err(error) => return Err(self.read_fault(asked, &error, domain).await),
         };
         self.credentials.seen(asked.token, &zones);
-        let (_, zones) = list.insert((Instant::now(), zones));
-        picked(zones, domain)
+        let pick = picked(&zones, domain);
+        let mut lists = lock(&self.lists);
+        make_room(&mut lists);
+        lists.insert(asked.token.fingerprint(), (Instant::now(), zones));
+        pick
     }
 
     async fn by_id(&self, asked: Asked<'_>, id: &str, domain: &DnsName) -> Result<Zone, Fault> {
@@ -191,8 +184,19 @@ impl Zones {
     /// A failed read in the words of a condition.
     async fn read_fault(&self, asked: Asked<'_>, error: &Error, domain: &DnsName) -> Fault {
         let why = self.credentials.explain(asked.client, asked.token, error).await;
-        fault(error, why.as_deref(), &format!("for {domain}"))
+        let fault = fault(error, why.as_deref(), &format!("for {domain}"));
+        if error.kind == Kind::InvalidToken {
+            // Nobody else need ask with it for a while.
+            let mut refused = lock(&self.refused);
+            make_room(&mut refused);
+            refused.insert(asked.token.fingerprint(), (Instant::now(), fault.clone()));
+        }
+        fault
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The zone that a list of zones gives for a domain, or the active ones of one name.
@@ -205,12 +209,12 @@ enum Pick {
 /// to: each has a pair of its own.
 async fn told_apart(resolver: Option<&Resolver>, zones: Vec<Zone>) -> Result<Zone, Fault> {
     let name = zones.first().map(|zone| zone.name.clone());
-    if let (Some(resolver), Some(name)) = (resolver, &name)
-        && let Ok(cut) = resolver.name_servers(name).await
-        && cut.apex == *name
-    {
+    if let (Some(resolver), Some(name)) = (resolver, &name) {
+        let Ok(cut) = resolver.name_servers(name).await else { return Err(not_told_apart(zones.len(), name)) };
         let is_asked = |zone: &&Zone| {
-            !cut.servers.is_empty() && cut.servers.iter().all(|(server, _)| zone.name_servers.contains(server))
+            cut.apex == *name
+                && !cut.servers.is_empty()
+                && cut.servers.iter().all(|(server, _)| zone.name_servers.contains(server))
         };
         if let [only] = zones.iter().filter(is_asked).collect::<Vec<_>>().as_slice() {
             return Ok((*only).clone());
@@ -222,6 +226,15 @@ async fn told_apart(resolver: Option<&Resolver>, zones: Vec<Zone>) -> Result<Zon
         name.as_ref().map_or("", DnsName::as_str)
     );
     Err(terminal(Reason::ZoneAmbiguous, message))
+}
+
+/// DNS gave no answer, which says nothing of the zones.
+fn not_told_apart(count: usize, name: &DnsName) -> Fault {
+    let message = format!(
+        "The token sees {count} active zones named {name}, and DNS does not answer which of them the world asks; it is asked \
+         again. Or set spec.dns.cloudflare.zoneID to the id of the one to use"
+    );
+    Fault { reason: Reason::Progressing, message, class: ErrorClass::Transient { retry_after: None } }
 }
 
 fn may_be_gone(kind: Kind) -> bool {

@@ -1,10 +1,11 @@
 //! Writes of many to one zone, against the simulator: together as long as nothing is wrong, apart as far as something is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
 use sending_domain_operator::dns::cloudflare::{
-    AUTOMATIC_TTL, ApiToken, Change, Client, Group, Kind, NewRecord, Written, ZoneId,
+    AUTOMATIC_TTL, ApiToken, Change, Client, Group, Kind, MayWrite, NewRecord, Written, ZoneId,
 };
 use sending_domain_operator::dns::record::{DnsName, RecordData};
 use serde_json::json;
@@ -37,7 +38,7 @@ impl Place {
     }
 
     async fn write(&self, groups: Vec<Group>) -> Vec<Written> {
-        self.client.write(&self.token, &self.zone, groups, &|| true).await
+        self.client.write(&self.token, &self.zone, groups, &may_write(true)).await
     }
 
     fn calls(&self) -> usize {
@@ -57,6 +58,10 @@ impl Place {
         let record = json!({ "type": kind, "name": name, "content": content, "priority": 10 });
         self.cloudflare.add_record(ZONE, record).unwrap()["id"].as_str().unwrap().to_owned()
     }
+}
+
+fn may_write(may: bool) -> MayWrite {
+    Arc::new(move || may)
 }
 
 fn alias(name: &str) -> NewRecord {
@@ -170,7 +175,7 @@ async fn d2_what_is_wrong_for_all_is_asked_once() {
         assert_eq!(kinds(&place.write(groups()).await), [Some(kind); 4]);
         assert_eq!(place.calls(), 1);
     }
-    let written = place.client.write(&place.token, &place.zone, groups(), &|| false).await;
+    let written = place.client.write(&place.token, &place.zone, groups(), &may_write(false)).await;
     assert_eq!(kinds(&written), [Some(Kind::NotLeading); 4]);
     assert!(place.names().is_empty());
 }
@@ -212,6 +217,27 @@ async fn the_writes_of_many_go_out_together_and_the_fault_of_one_is_nobody_elses
     assert_eq!(place.names().len(), 30 * 5);
     let calls = place.calls();
     assert!(calls <= 16, "{calls} calls for 30 domains with one culprit");
+}
+
+#[tokio::test]
+async fn d13_when_everything_is_refused_that_is_found_out_soon() {
+    let place = Place::new().await;
+    let itself = |i: usize| {
+        let name = format!("d{i}.example.com");
+        vec![Change::Create(NewRecord { data: RecordData::Cname(DnsName::new(&name)), ..alias(&name) })]
+    };
+    let written = place.write((0..120).map(itself).collect()).await;
+    assert!(kinds(&written).iter().all(|kind| *kind == kinds(&written)[0] && kind.is_some()), "{written:?}");
+    assert!(place.calls() <= 16, "{} calls", place.calls());
+}
+
+#[tokio::test]
+async fn the_lists_of_many_are_one_after_the_first() {
+    let place = Place::new().await;
+    place.cloudflare.fail_next(1, Failure::slow(Duration::from_millis(200)));
+    let listed = join_all((0..30).map(|_| place.client.zones(&place.token))).await;
+    assert!(listed.iter().all(|zones| zones.as_ref().is_ok_and(|zones| zones.len() == 1)));
+    assert_eq!(place.calls(), 2);
 }
 
 #[tokio::test]

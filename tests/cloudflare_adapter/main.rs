@@ -9,3 +9,4 @@ mod lists;
 mod secrecy;
 mod server;
 mod writes;
+mod zones;

@@ -202,7 +202,7 @@ async fn d14_a_zone_that_is_removed_is_waited_for_and_nothing_is_deleted() {
     rig.finish().await;
 }
 
-/// Many domains, few calls: one list of zones, and for reading and writing one call for all who wait.
+/// Many domains, few calls: for listing zones, reading and writing one call for all who wait.
 #[tokio::test]
 async fn thirty_domains_of_one_zone_share_their_calls() {
     const DOMAINS: usize = 30;
@@ -229,7 +229,7 @@ async fn thirty_domains_of_one_zone_share_their_calls() {
         "{DOMAINS} domains: {zones} lists of zones, {reads} of records, {writes} batches, {:?}",
         started.elapsed()
     );
-    assert!(zones == 1 && reads + writes <= DOMAINS, "{zones} + {reads} + {writes}");
+    assert!(zones <= 2 && reads + writes <= DOMAINS, "{zones} + {reads} + {writes}");
     cloudflare.clear_failures();
     for i in 0..DOMAINS {
         rig.until_named(&format!("d{i}"), "Ready", object::is_ready).await;

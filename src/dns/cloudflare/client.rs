@@ -16,7 +16,7 @@ use super::error::{Error, Kind, Operation};
 use super::lane::Lanes;
 use super::model::{AccountId, Change, MAX_BATCH, TokenStatus, Zone, ZoneId, ZoneRecord};
 use super::paging::{Pages, Step};
-use super::token::{ApiToken, Fingerprint};
+use super::token::{ApiToken, Asker, Fingerprint};
 use super::wire::{self, Batch, Malformed, WireRecord, WireTokenStatus, WireZone};
 use super::write::{Job, Written};
 use crate::dns::record::DnsName;
@@ -74,18 +74,27 @@ struct Inner {
     base: BaseUrl,
     budget: Budget,
     max_body: usize,
-    readers: Lanes<(Fingerprint, ZoneId), DnsName, Shared>,
+    listers: Lanes<Fingerprint, Asker, Shared<Zone>>,
+    readers: Lanes<(Fingerprint, ZoneId), (DnsName, Asker), Shared<ZoneRecord>>,
     writers: Writers,
 }
 
 /// The writes to each zone, by token.
 pub(super) type Writers = Lanes<(Fingerprint, ZoneId), Job, Vec<Written>>;
 
-/// What one listing for several readers says to one of them.
-enum Shared {
-    Read(Result<Vec<ZoneRecord>, Error>),
-    /// The zone is too large to be read for few readers: everybody asks for their own part.
+/// What one listing for several callers says to one of them.
+enum Shared<T> {
+    Read(Result<Vec<T>, Error>),
+    /// The zone is too large to be read for few, or whoever asked was held back and this one need not be: everybody asks
+    /// for themselves.
     Apart,
+}
+
+impl<T> Shared<T> {
+    /// A failure as it concerns `asker`, when `leader` had asked for both.
+    fn failed(error: &Error, leader: &Asker, asker: &Asker) -> Self {
+        if error.is_held_back() && leader != asker { Self::Apart } else { Self::Read(Err(error.clone())) }
+    }
 }
 
 /// One request: a POST if it has a body, else a GET.
@@ -129,8 +138,8 @@ impl Client {
         let http = http.build().map_err(BuildError)?;
         let budget = Budget::new(settings.requests_per_5m, settings.max_wait);
         let max_body = settings.max_body;
-        let (readers, writers) = (Lanes::default(), Lanes::default());
-        Ok(Self(Arc::new(Inner { http, base, budget, max_body, readers, writers }), Metrics::default()))
+        let (listers, readers, writers) = (Lanes::default(), Lanes::default(), Lanes::default());
+        Ok(Self(Arc::new(Inner { http, base, budget, max_body, listers, readers, writers }), Metrics::default()))
     }
 
     /// The same client, which counts its requests in `metrics`.
@@ -145,7 +154,25 @@ impl Client {
 
     /// Every zone that the token sees: all pages, or an error. A token without any zone may get an empty list or a
     /// [`Kind::ZoneNotAccessible`].
+    ///
+    /// Who asks while a listing is under way shares the next one, with the same token only, and its failure too.
     pub async fn zones(&self, token: &ApiToken) -> Result<Vec<Zone>, Error> {
+        let (client, leader) = (self.clone(), token.clone());
+        let serve = async move |askers: Vec<Asker>| {
+            let all = client.list_zones(&leader).await;
+            let of = |asker: Asker| match &all {
+                Ok(zones) => Shared::Read(Ok(zones.clone())),
+                Err(error) => Shared::failed(error, leader.asker(), &asker),
+            };
+            askers.into_iter().map(of).collect()
+        };
+        match self.0.listers.ride(token.fingerprint(), token.asker().clone(), serve).await {
+            Some(Shared::Read(zones)) => zones,
+            Some(Shared::Apart) | None => self.list_zones(token).await,
+        }
+    }
+
+    async fn list_zones(&self, token: &ApiToken) -> Result<Vec<Zone>, Error> {
         let (operation, path) = (Operation::ListZones, "zones");
         let list = List { operation, path, per_page: ZONES_PER_PAGE, filter: &[], max_pages: u64::MAX };
         let identify = |wire: WireZone| {
@@ -185,8 +212,10 @@ impl Client {
         at_or_below: &DnsName,
     ) -> Result<Vec<ZoneRecord>, Error> {
         let key = (token.fingerprint(), zone.clone());
-        let serve = |names| self.records_for(token, zone, names);
-        match self.0.readers.ride(key, at_or_below.clone(), serve).await {
+        let job = (at_or_below.clone(), token.asker().clone());
+        let (client, leader, id) = (self.clone(), token.clone(), zone.clone());
+        let serve = async move |jobs| client.records_for(&leader, &id, jobs).await;
+        match self.0.readers.ride(key, job, serve).await {
             Some(Shared::Read(records)) => records,
             Some(Shared::Apart) | None => {
                 Ok(self.list_records(token, zone, at_or_below, u64::MAX).await?.unwrap_or_default())
@@ -195,21 +224,27 @@ impl Client {
     }
 
     /// One listing for all who wait, as long as it takes fewer requests than one for each.
-    async fn records_for(&self, token: &ApiToken, zone: &ZoneId, names: Vec<DnsName>) -> Vec<Shared> {
-        let Some(top) = names.iter().cloned().reduce(|a, b| a.common_ancestor(&b)) else { return Vec::new() };
-        let max_pages = match names.len() {
+    async fn records_for(
+        &self,
+        token: &ApiToken,
+        zone: &ZoneId,
+        jobs: Vec<(DnsName, Asker)>,
+    ) -> Vec<Shared<ZoneRecord>> {
+        let names = jobs.iter().map(|(name, _)| name.clone());
+        let Some(top) = names.reduce(|a, b| a.common_ancestor(&b)) else { return Vec::new() };
+        let max_pages = match jobs.len() {
             1 => u64::MAX,
             // Names of one zone have at least its name in common.
             _ if top.as_str().is_empty() => 0,
             several => several as u64 - 1,
         };
         let all = self.list_records(token, zone, &top, max_pages).await;
-        let of = |name: DnsName| match &all {
+        let of = |(name, asker): (DnsName, Asker)| match &all {
             Ok(Some(all)) => Shared::Read(Ok(all.iter().filter(|r| r.name.is_within(&name)).cloned().collect())),
             Ok(None) => Shared::Apart,
-            Err(error) => Shared::Read(Err(error.clone())),
+            Err(error) => Shared::failed(error, token.asker(), &asker),
         };
-        names.into_iter().map(of).collect()
+        jobs.into_iter().map(of).collect()
     }
 
     async fn list_records(
@@ -358,5 +393,20 @@ impl Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("base", &self.0.base.to_string()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_namespace_that_is_held_back_is_held_back() {
+        let held = Error::new(Operation::ListRecords, Kind::RateLimited, None);
+        let told = Error { status: Some(429), ..held.clone() };
+        let (crowd, quiet) = (Asker::new("crowd"), Asker::new("quiet"));
+        let is_apart = |error, asker| matches!(Shared::<Zone>::failed(error, &crowd, asker), Shared::Apart);
+        assert!(is_apart(&held, &quiet) && !is_apart(&held, &crowd));
+        assert!(!is_apart(&told, &quiet), "what Cloudflare says is for all");
     }
 }

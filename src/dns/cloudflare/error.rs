@@ -137,6 +137,11 @@ impl Error {
         }
     }
 
+    /// True if nothing was sent, because it was not this caller's turn: that says nothing of another's.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.kind == Kind::RateLimited && self.status.is_none()
+    }
+
     /// True if one change of a batch is at fault, and the others may be as good as any.
     pub(super) fn is_about_one_change(&self) -> bool {
         match self.kind {

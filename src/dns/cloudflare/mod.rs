@@ -37,5 +37,5 @@ pub use model::{
 };
 pub use token::{ApiToken, Fingerprint, TokenError};
 pub use txt::{from_content, to_content};
-pub use write::{Group, Written};
+pub use write::{Group, MayWrite, Written};
 pub use zone::{ZonePick, pick_zone};

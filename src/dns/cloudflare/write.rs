@@ -2,6 +2,9 @@
 //! something is. Cloudflare carries a batch out whole or not at all and answers the first error only, without saying of
 //! which change it speaks; who it is about is found by halving.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::client::Client;
 use super::error::{Error, Kind, Operation};
 use super::model::{Change, MAX_BATCH, NewRecord, ZoneId, ZoneRecord};
@@ -13,8 +16,14 @@ pub type Group = Vec<Change>;
 /// What came of a group: the records that it wrote, as far as Cloudflare lists them.
 pub type Written = Result<Vec<ZoneRecord>, Error>;
 
-/// The groups of one caller.
-pub(super) type Job = Vec<Group>;
+/// The groups of one caller, and the token as this one uses it.
+pub(super) type Job = (ApiToken, Vec<Group>);
+
+/// Whether this process may still write.
+pub type MayWrite = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// After so many refusals a turn ends, for each is a call: halving is for the few among many.
+const MAX_REFUSALS: usize = 16;
 
 /// A group on its way.
 struct Unit {
@@ -34,29 +43,28 @@ impl Client {
         token: &ApiToken,
         zone: &ZoneId,
         groups: Vec<Group>,
-        may_write: &(dyn Fn() -> bool + Sync),
+        may_write: &MayWrite,
     ) -> Vec<Written> {
         let count = groups.len();
         let key = (token.fingerprint(), zone.clone());
-        let serve = |jobs| self.carry_out(token, zone, jobs, may_write);
-        let done = self.writers().ride(key, groups, serve).await;
+        let (client, id, may_write) = (self.clone(), zone.clone(), Arc::clone(may_write));
+        let serve = async move |jobs| client.carry_out(&id, jobs, &may_write).await;
+        let done = self.writers().ride(key, (token.clone(), groups), serve).await;
         let cut_off = || Err(Error::new(Operation::WriteRecords, Kind::Unavailable, "the call was cut off"));
         done.filter(|written| written.len() == count).unwrap_or_else(|| (0..count).map(|_| cut_off()).collect())
     }
 
-    async fn carry_out(
-        &self,
-        token: &ApiToken,
-        zone: &ZoneId,
-        jobs: Vec<Job>,
-        may_write: &(dyn Fn() -> bool + Sync),
-    ) -> Vec<Vec<Written>> {
-        let count = jobs.len();
-        let number =
-            |(job, groups): (usize, Job)| groups.into_iter().map(move |group| Unit { job, group, written: None });
+    /// Each call is made on behalf of one of the callers that it is for.
+    async fn carry_out(&self, zone: &ZoneId, jobs: Vec<Job>, may_write: &MayWrite) -> Vec<Vec<Written>> {
+        let (tokens, jobs): (Vec<ApiToken>, Vec<Vec<Group>>) = jobs.into_iter().unzip();
+        let number = |(job, groups): (usize, Vec<Group>)| {
+            groups.into_iter().map(move |group| Unit { job, group, written: None })
+        };
         let mut units: Vec<Unit> = jobs.into_iter().enumerate().flat_map(number).collect();
         let mut left = packed(&units);
+        let mut refusals = 0;
         while let Some(batch) = left.pop() {
+            let token = &tokens[units[batch[0]].job];
             let changes: Vec<Change> = batch.iter().flat_map(|&i| units[i].group.iter().cloned()).collect();
             let outcome = if may_write() {
                 self.batch(token, zone, &changes).await
@@ -65,16 +73,28 @@ impl Client {
             };
             match outcome {
                 Ok(written) => share_out(&mut units, &batch, written),
-                Err(error) if error.is_about_one_change() => left.extend(blame(&mut units, batch, &error)),
+                Err(error) if error.is_about_one_change() => {
+                    left.extend(blame(&mut units, batch, &error));
+                    refusals += 1;
+                    if refusals >= MAX_REFUSALS {
+                        give_up(&mut units, &mut left, &error);
+                    }
+                }
+                Err(error) if error.is_held_back() => {
+                    left.push(batch);
+                    hold_back(&mut units, &mut left, &error, |job| tokens[job].asker() == token.asker());
+                }
                 // What is wrong with the token, the zone or the way there is wrong for all.
                 Err(error) => {
-                    let rest: Vec<usize> = batch.into_iter().chain(left.drain(..).flatten()).collect();
-                    refuse(&mut units, &rest, &error);
+                    left.push(batch);
+                    refuse(&mut units, &take(&mut left, |_| true), &error);
                 }
             }
         }
-        self.take_back_unmarked(token, zone, &mut units, may_write).await;
-        let mut done: Vec<Vec<Written>> = (0..count).map(|_| Vec::new()).collect();
+        if let Some(token) = tokens.first() {
+            self.take_back_unmarked(token, zone, &mut units, may_write).await;
+        }
+        let mut done: Vec<Vec<Written>> = tokens.iter().map(|_| Vec::new()).collect();
         for unit in units {
             done[unit.job].push(unit.written.unwrap_or_else(|| Ok(Vec::new())));
         }
@@ -83,13 +103,7 @@ impl Client {
 
     /// A record that was stored without its comment would be nobody's: never corrected, never taken away. So one that
     /// was just created is removed by the id in the answer.
-    async fn take_back_unmarked(
-        &self,
-        token: &ApiToken,
-        zone: &ZoneId,
-        units: &mut [Unit],
-        may_write: &(dyn Fn() -> bool + Sync),
-    ) {
+    async fn take_back_unmarked(&self, token: &ApiToken, zone: &ZoneId, units: &mut [Unit], may_write: &MayWrite) {
         let mut created = Vec::new();
         for unit in units {
             let Some(Ok(written)) = &unit.written else { continue };
@@ -170,6 +184,43 @@ fn needs_room(group: &[Change]) -> bool {
     group.iter().any(|change| matches!(change, Change::Create(_)))
 }
 
+/// Ends a turn in which too much was refused. If nothing came through, and all that was tried alone failed for the same
+/// reason, whoever asked for it, then so would the rest; else the rest is put off. A full zone still frees room.
+fn give_up(units: &mut [Unit], left: &mut Vec<Vec<usize>>, error: &Error) {
+    let tried: Vec<&Unit> = units.iter().filter(|unit| unit.written.is_some()).collect();
+    let is_same = |unit: &&Unit| {
+        unit.written
+            .as_ref()
+            .is_some_and(|w| w.as_ref().is_err_and(|e| (e.kind, &e.codes) == (error.kind, &error.codes)))
+    };
+    let callers = |units: &mut dyn Iterator<Item = &Unit>| units.map(|unit| unit.job).collect::<BTreeSet<_>>().len();
+    let for_all = callers(&mut tried.iter().copied()) > 1 || callers(&mut units.iter()) == 1;
+    let verdict = if !tried.is_empty() && tried.iter().all(is_same) && for_all {
+        error.clone()
+    } else {
+        Error::new(Operation::WriteRecords, Kind::RateLimited, "put off, since many changes to the zone were refused")
+    };
+    let full = verdict.kind == Kind::QuotaExceeded;
+    let rest = take(left, |&index| !full || needs_room(&units[index].group));
+    refuse(units, &rest, &verdict);
+}
+
+/// It was not the turn of these callers, which says nothing of the others.
+fn hold_back(units: &mut [Unit], left: &mut Vec<Vec<usize>>, error: &Error, is_held: impl Fn(usize) -> bool) {
+    let held = take(left, |&index| is_held(units[index].job));
+    refuse(units, &held, error);
+}
+
+/// Takes the units that `which` is true for out of the batches.
+fn take(left: &mut Vec<Vec<usize>>, which: impl Fn(&usize) -> bool) -> Vec<usize> {
+    let taken = left.iter().flatten().copied().filter(&which).collect();
+    for batch in left.iter_mut() {
+        batch.retain(|index| !which(index));
+    }
+    left.retain(|batch| !batch.is_empty());
+    taken
+}
+
 fn refuse(units: &mut [Unit], batch: &[usize], error: &Error) {
     for &index in batch {
         units[index].written = Some(Err(error.clone()));
@@ -223,6 +274,39 @@ mod tests {
         assert_eq!(blame(&mut units, vec![0, 1, 2], &error(Kind::QuotaExceeded)), [vec![1]]);
         assert!(units[0].written.is_some() && units[1].written.is_none() && units[2].written.is_some());
         assert!(blame(&mut units, vec![1], &error(Kind::QuotaExceeded)).is_empty());
+    }
+
+    #[test]
+    fn whoever_is_held_back_holds_nobody_else_back() {
+        let mut units = units(&[0, 1, 2, 0]);
+        let mut left = vec![vec![3], vec![0, 1, 2]];
+        let error = Error::new(Operation::WriteRecords, Kind::RateLimited, None);
+        assert!(error.is_held_back() && !super::tests::error(Kind::RateLimited).is_held_back());
+        hold_back(&mut units, &mut left, &error, |job| job != 1);
+        assert_eq!(left, [[1]]);
+        assert_eq!(units.iter().map(|unit| unit.written.is_some()).collect::<Vec<_>>(), [true, false, true, true]);
+    }
+
+    #[test]
+    fn nobody_is_blamed_for_what_another_caller_did() {
+        let refused = error(Kind::Invalid);
+        let verdict = |jobs: &[usize], tried: &[Written]| {
+            let mut units = units(jobs);
+            for (unit, written) in units.iter_mut().zip(tried) {
+                unit.written = Some(written.clone());
+            }
+            let mut left = vec![(tried.len()..jobs.len()).collect()];
+            give_up(&mut units, &mut left, &refused);
+            assert!(left.is_empty());
+            units.pop().and_then(|unit| unit.written?.err()).map(|error| error.kind)
+        };
+        let bad = || Err(refused.clone());
+        assert_eq!(verdict(&[0, 0, 1, 1], &[bad(), bad(), bad()]), Some(Kind::Invalid), "of two callers");
+        assert_eq!(verdict(&[0, 0, 0], &[bad(), bad()]), Some(Kind::Invalid), "of the only one");
+        assert_eq!(verdict(&[0, 0, 1], &[bad(), bad()]), Some(Kind::RateLimited), "of one among two");
+        assert_eq!(verdict(&[0, 1, 2], &[bad(), Ok(vec![])]), Some(Kind::RateLimited), "something came through");
+        let other = Err(error(Kind::RecordExists));
+        assert_eq!(verdict(&[0, 1, 2], &[bad(), other]), Some(Kind::RateLimited), "for several reasons");
     }
 
     #[test]
