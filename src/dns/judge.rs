@@ -129,7 +129,9 @@ fn judge_mx(wanted: &WantedRecord, records: &[&RecordData]) -> Judgement {
 
 /// Exactly one SPF record (RFC 7208, section 4.5), which includes SES. Other TXT records beside it do not matter.
 fn judge_spf(wanted: &WantedRecord, lookup: &Lookup, records: &[&RecordData]) -> Judgement {
-    let policies: Vec<&RecordData> = records.iter().copied().filter(|r| is_spf(r.value())).collect();
+    let mut policies: Vec<&RecordData> = records.iter().copied().filter(|r| is_spf(r.value())).collect();
+    // The advice must not depend on the order of the answer.
+    policies.sort_by_key(|policy| policy.value());
     let merged = Some(spf::merged(policies.iter().map(|r| r.value()))).filter(|text| text.len() <= OBSERVED_LENGTH);
     let merged = merged.map_or_else(String::new, |text| format!(", for example {text}"));
     match policies.as_slice() {

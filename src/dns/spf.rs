@@ -10,13 +10,13 @@ const MAX_LOOKUPS: usize = 10;
 
 /// True for an SPF record: RFC 7208, section 4.5.
 pub fn is_spf(text: &str) -> bool {
-    let mut terms = text.split(' ').filter(|t| !t.is_empty());
-    terms.next().is_some_and(|version| version.eq_ignore_ascii_case("v=spf1"))
+    text.split(' ').next().is_some_and(|version| version.eq_ignore_ascii_case("v=spf1"))
 }
 
-/// True if an SPF record lets SES send.
+/// True if an SPF record lets SES send: what follows `all` is never reached (RFC 7208, section 5.1).
 pub fn includes_ses(spf: &str) -> bool {
     spf.split_ascii_whitespace()
+        .take_while(|term| !term.trim_start_matches(['+', '-', '~', '?']).eq_ignore_ascii_case("all"))
         .map(|term| term.strip_prefix('+').unwrap_or(term).to_ascii_lowercase())
         .any(|term| term.strip_suffix('.').unwrap_or(&term) == SES)
 }
@@ -89,5 +89,15 @@ mod tests {
         assert!(has_too_many_lookups(&of(11)));
         let mixed = "v=spf1 a mx ptr exists:x +a/24 ?mx:y a:z include:1 include:2 include:3 redirect=r";
         assert!(has_too_many_lookups(mixed));
+    }
+
+    #[test]
+    fn d8_what_receivers_do_not_honour_does_not_count() {
+        for text in [" v=spf1 include:amazonses.com ~all", "v=spf1include:amazonses.com", "v=spf10"] {
+            assert!(!is_spf(text), "{text:?}");
+        }
+        assert!(is_spf("V=SPF1") && is_spf("v=spf1 -all"));
+        assert!(!includes_ses("v=spf1 -all include:amazonses.com"));
+        assert!(includes_ses("v=spf1 +include:AmazonSES.com. ~all"));
     }
 }

@@ -73,7 +73,7 @@ impl Inquiry<'_> {
             Some((key(s.wanted), kept.record(&key(s.wanted), &s.lookup.answer, self.now, self.pace)?.clone()))
         };
         let records = suspects.iter().filter_map(of).collect();
-        Evidence { records, zone, dmarc: Some(self.dmarc(kept).await) }
+        Evidence { records, zone, dmarc: self.dmarc(kept).await }
     }
 
     /// The records that are not cleanly found, and the others too while SES does not see them.
@@ -171,15 +171,17 @@ impl Inquiry<'_> {
         RecordEvidence { resolvers: Some(resolvers), unvalidated, forgotten_at, ..evidence }
     }
 
-    async fn dmarc(&self, kept: &mut Kept) -> DmarcView {
+    async fn dmarc(&self, kept: &mut Kept) -> Option<DmarcView> {
         let spec = self.dmarc.into_iter().flat_map(|d| d.aggregate_reports.iter().chain(&d.failure_reports));
         let hosts = dmarc::report_hosts(spec.map(|uri| uri.0.as_str()));
         if let Some(view) = kept.dmarc(&hosts, self.now, self.pace) {
-            return view.clone();
+            return Some(view.clone());
         }
-        let view = self.dmarc_view(&hosts).await;
-        kept.keep_dmarc(hosts.clone(), view.clone(), self.now);
-        kept.dmarc(&hosts, self.now, self.pace).cloned().unwrap_or(view)
+        // Advice must not keep a pass from its end.
+        if let Ok(view) = timeout(PATIENCE, self.dmarc_view(&hosts)).await {
+            kept.keep_dmarc(hosts, view, self.now);
+        }
+        kept.last_dmarc().cloned()
     }
 
     async fn dmarc_view(&self, hosts: &[DnsName]) -> DmarcView {

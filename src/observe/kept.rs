@@ -69,6 +69,11 @@ impl Kept {
         (of == hosts && !is_over(pace.verified, *at, now)).then_some(view)
     }
 
+    /// The DMARC policies as they were seen last.
+    pub fn last_dmarc(&self) -> Option<&DmarcView> {
+        self.dmarc.as_ref().map(|(_, _, view)| view)
+    }
+
     /// Keeps the DMARC policies. One that could not be looked up now is what it was.
     pub fn keep_dmarc(&mut self, hosts: Vec<DnsName>, view: DmarcView, now: Timestamp) {
         let unknown = matches!(view.own.answer, Answer::Unknown(_));

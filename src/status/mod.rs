@@ -72,7 +72,7 @@ pub fn compute(old: &SendingDomainStatus, report: &Report<'_>) -> SendingDomainS
         dns: Some(dns::status(old, report)),
         records: old.records.clone(),
         verification: old.verification.clone(),
-        recommendations: recommendations::recommendations(report),
+        recommendations: old.recommendations.clone(),
         last_handled_reconcile_at: handled(old, report),
     };
     if !report.identity_is_unavailable() {
@@ -81,6 +81,7 @@ pub fn compute(old: &SendingDomainStatus, report: &Report<'_>) -> SendingDomainS
         status.records = records::all(report);
         status.records_found = records::found(&status.records, report);
         status.verification = verification(old, report);
+        status.recommendations = recommendations::recommendations(report);
     }
     let judged = conditions::judge(old, &status, report);
     status.conditions =

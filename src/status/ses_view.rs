@@ -1,6 +1,7 @@
 //! What SES saw in DNS when it looked last, compared with what is there now.
 
 use crate::api::v1alpha1::RecordPurpose;
+use crate::dns::lookup::Source;
 use crate::dns::record::WantedRecord;
 use crate::observe::observation::Observation;
 use crate::ses::identity::Identity;
@@ -14,10 +15,26 @@ impl SesView<'_> {
     pub(super) fn lags_behind(self, wanted: &WantedRecord, seen: &Observation) -> Option<String> {
         let identity = self.0.filter(|identity| !identity.is_dkim_verified())?;
         let error = identity.error.as_deref()?;
-        if wanted.purpose != RecordPurpose::Dkim
-            || !matches!(error, "HOST_NOT_FOUND" | "TYPE_NOT_FOUND" | "INVALID_VALUE")
-        {
+        let key = (wanted.name.clone(), wanted.data.record_type());
+        // What resolvers say is not what the name servers answer to SES.
+        let asked_there = seen.lookups.get(&key).is_some_and(|lookup| lookup.source == Source::Authoritative);
+        if wanted.purpose != RecordPurpose::Dkim || !asked_there {
             return None;
+        }
+        match error {
+            "HOST_NOT_FOUND" | "TYPE_NOT_FOUND" | "INVALID_VALUE" => {}
+            "DNS_SERVER_ERROR" => {
+                return Some(format!(
+                    "The name servers answer it right to the operator; SES said {error}, which means that they did not answer it: \
+                     check that they answer from everywhere, and that DNSSEC is right. SES looks again by itself"
+                ));
+            }
+            "SERVICE_ERROR" => {
+                return Some(format!(
+                    "The name servers answer it right; SES said {error}, a fault of its own, and looks again by itself"
+                ));
+            }
+            _ => return None,
         }
         let (Some(saw), Some(Ok(live))) = (&identity.zone_seen, &seen.evidence.zone) else {
             return Some(format!(

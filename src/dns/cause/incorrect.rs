@@ -13,11 +13,12 @@ pub(super) fn diagnose(case: &Case<'_>) -> Diagnosis {
         Answer::NoData | Answer::NxDomain | Answer::Unknown(_) => &[],
     };
     let advice = case.judgement.message.clone().unwrap_or_default();
-    split_horizon(case)
-        .or_else(|| blocked(case, records, &advice))
+    // What is wrong as it stands is told before that somebody sees it otherwise, who may only remember the former answer.
+    blocked(case, records, &advice)
         .or_else(|| several(case, records, &advice))
         .or_else(|| other_region(case, records))
         .or_else(|| doubled_value(case, records))
+        .or_else(|| split_horizon(case))
         .unwrap_or_else(|| Diagnosis::new(Cause::WrongValue, with_wildcard(case, &advice)))
 }
 

@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use super::places::{Slip, slip_of};
 use super::{Case, Cause, Diagnosis, incorrect};
 use crate::api::reason::Reason;
+use crate::api::v1alpha1::RecordPurpose;
 use crate::dns::cloudflare::ZoneRecord;
 use crate::dns::judge;
 use crate::dns::lookup::{Addresses, Answer, LookupErrorKind};
 use crate::dns::record::{DnsName, RecordType};
+use crate::ownership::TAG_PREFIX;
 
 /// From the most to the least telling; [`not_published`] always holds.
 pub(super) fn diagnose(case: &Case<'_>) -> Diagnosis {
@@ -17,6 +19,7 @@ pub(super) fn diagnose(case: &Case<'_>) -> Diagnosis {
         .or_else(|| no_zone(case))
         .or_else(|| incorrect::split_horizon(case))
         .or_else(|| literal_quotes(case))
+        .or_else(|| misspelt(case))
         .or_else(|| addresses(case))
         .or_else(|| text(case))
         .or_else(|| elsewhere(case))
@@ -46,6 +49,10 @@ fn in_cloudflare(case: &Case<'_>) -> Option<Diagnosis> {
         None => false,
     };
     if !elsewhere {
+        // The zone's own setting flattens what no record tells of; the record is known not to be proxied.
+        if addresses(case).is_some() {
+            return Some(flattened("Cloudflare"));
+        }
         return Some(Diagnosis::new(
             Cause::NotPublished,
             "Written at Cloudflare, whose name servers do not answer it yet: that usually takes seconds; nothing is to do but wait",
@@ -92,11 +99,14 @@ fn no_zone(case: &Case<'_>) -> Option<Diagnosis> {
     })
 }
 
+/// What people, zone files and word processors put around a value.
+const QUOTES: [char; 8] = ['"', '\'', '`', '\\', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}'];
+
 /// A TXT record whose value is right but for the quotes around it.
 fn literal_quotes(case: &Case<'_>) -> Option<Diagnosis> {
     let Answer::Records(records) = &case.lookup.answer else { return None };
     let quoted = records.iter().find(|record| {
-        let bare = record.value().trim().trim_matches(['"', '\u{201c}', '\u{201d}', '\\']);
+        let bare = record.value().trim().trim_matches(QUOTES);
         bare != record.value() && judge::is_right(case.wanted, &crate::dns::record::RecordData::Txt(bare.to_owned()))
     })?;
     Some(Diagnosis::new(
@@ -104,6 +114,31 @@ fn literal_quotes(case: &Case<'_>) -> Option<Diagnosis> {
         format!(
             "The record's value begins and ends with quotes ({}): enter it without them, your DNS provider adds its own",
             judge::shown(std::iter::once(quoted)).join("")
+        ),
+    ))
+}
+
+/// A TXT record that was meant to be the wanted one, and that no receiver takes for it.
+fn misspelt(case: &Case<'_>) -> Option<Diagnosis> {
+    let Answer::Records(records) = &case.lookup.answer else { return None };
+    let gist = match case.wanted.purpose {
+        RecordPurpose::Spf => "include:amazonses.com",
+        RecordPurpose::Dmarc => "dmarc1",
+        RecordPurpose::Dkim | RecordPurpose::BounceMx => return None,
+    };
+    // Spaces that only look like spaces come with what is pasted from a web page.
+    let plain = |text: &str| text.chars().filter(char::is_ascii_graphic).collect::<String>().to_ascii_lowercase();
+    let wanted = plain(case.wanted.data.value());
+    let meant = records.iter().find(|record| {
+        let text = plain(record.value());
+        record.record_type() == RecordType::Txt && (text.contains(gist) || distance(&text, &wanted) <= 3)
+    })?;
+    Some(Diagnosis::new(
+        Cause::WrongValue,
+        format!(
+            "The TXT record there ({}) has a slip that keeps receivers from reading it: change its value to {}",
+            judge::shown(std::iter::once(meant)).join(""),
+            case.wanted.data
         ),
     ))
 }
@@ -184,6 +219,19 @@ fn elsewhere(record: &Case<'_>) -> Option<Diagnosis> {
         Slip::SuffixDoubled => (Cause::SuffixDoubled, "the DNS provider adds the domain by itself; "),
         Slip::MissingDomainkey => (Cause::MissingDomainkey, "its name lacks ._domainkey; "),
         Slip::Typo => (Cause::NameTypo, ""),
+        Slip::Elsewhere => {
+            return Some(Diagnosis::new(
+                Cause::NameTypo,
+                format!(
+                    "A record with this value is at {name}, where it may be needed for another domain: leave it, and add {} {} at {} \
+                     ({})",
+                    record.wanted.data.record_type(),
+                    record.wanted.data,
+                    record.wanted.name,
+                    record.enter()
+                ),
+            ));
+        }
     };
     Some(Diagnosis::new(
         cause,
@@ -197,6 +245,10 @@ fn listed(case: &Case<'_>) -> Option<(DnsName, Slip)> {
     let view = case.view.known()?;
     let zone = &view.zone.name;
     let is_it = |r: &&ZoneRecord| {
+        // What the operator wrote for another object is where it belongs.
+        if r.comment.as_deref().is_some_and(|comment| comment.contains(TAG_PREFIX)) {
+            return false;
+        }
         let near = case.wanted.data.record_type() == RecordType::Cname || is_near(&r.name, &case.wanted.name);
         near && r.name != case.wanted.name && r.data.as_ref() == Some(&case.wanted.data)
     };

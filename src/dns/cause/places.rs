@@ -12,6 +12,8 @@ pub enum Slip {
     MissingDomainkey,
     /// Another name nearby: a missing underscore, the parent domain, `bounces` for `bounce`.
     Typo,
+    /// A place where the same value can be right for another domain: SPF and MX are the same for all of a region.
+    Elsewhere,
 }
 
 /// So many wrong names are asked about for one record.
@@ -35,9 +37,9 @@ pub fn likely(wanted: &WantedRecord, domain: &DnsName, zone: &DnsName) -> Vec<(D
         RecordPurpose::Spf | RecordPurpose::BounceMx => {
             let other =
                 if let Some(singular) = head.strip_suffix('s') { singular.to_owned() } else { format!("{head}s") };
-            places.push((under(head, zone), Slip::Typo));
             places.push((under(&other, domain), Slip::Typo));
-            places.push((domain.clone(), Slip::Typo));
+            places.push((under(head, zone), Slip::Elsewhere));
+            places.push((domain.clone(), Slip::Elsewhere));
         }
         RecordPurpose::Dmarc => {
             places.push((under("dmarc", domain), Slip::Typo));
@@ -56,5 +58,17 @@ pub fn likely(wanted: &WantedRecord, domain: &DnsName, zone: &DnsName) -> Vec<(D
 
 /// The slip that leads from the right name to `found`.
 pub fn slip_of(wanted: &WantedRecord, found: &DnsName, domain: &DnsName, zone: &DnsName) -> Slip {
-    likely(wanted, domain, zone).into_iter().find(|(name, _)| name == found).map_or(Slip::Typo, |(_, slip)| slip)
+    likely(wanted, domain, zone)
+        .into_iter()
+        .find(|(name, _)| name == found)
+        .map_or_else(|| unlisted(wanted, found), |(_, slip)| slip)
+}
+
+/// A DKIM or DMARC record, or one beside the right name, can only be meant for this domain; any other may be right where it
+/// is.
+fn unlisted(wanted: &WantedRecord, found: &DnsName) -> Slip {
+    match wanted.purpose {
+        RecordPurpose::Spf | RecordPurpose::BounceMx if found.parent() != wanted.name.parent() => Slip::Elsewhere,
+        _ => Slip::Typo,
+    }
 }

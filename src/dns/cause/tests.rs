@@ -172,9 +172,16 @@ fn missing() -> Vec<(&'static str, Scene)> {
         ("no _domainkey", gone(Dkim).found_at("aaa.mail.example.com", Slip::MissingDomainkey)),
         ("under the parent", gone(Dkim).found_at("aaa._domainkey.example.com", Slip::Typo)),
         ("bounces for bounce", gone(BounceMx).found_at("bounces.mail.example.com", Slip::Typo)),
-        ("on the domain itself", gone(BounceMx).found_at("mail.example.com", Slip::Typo)),
+        ("on the domain itself", gone(BounceMx).found_at("mail.example.com", Slip::Elsewhere)),
         ("a typo in Cloudflare's list", gone(Spf).at_cloudflare("bonce.mail.example.com", |_| {})),
         ("a DKIM value anywhere in Cloudflare's list", gone(Dkim).at_cloudflare("aaa.mail.example.com", |_| {})),
+        (
+            "another object's record nearby in Cloudflare's list",
+            gone(Spf).at_cloudflare("bounce.a.mail.example.com", |r| {
+                r.comment = Some("sendingdomain.dev/owner/0123".to_owned());
+            }),
+        ),
+        ("the MAIL FROM domain of the parent", gone(BounceMx).found_at("bounce.example.com", Slip::Elsewhere)),
         ("far from the name in Cloudflare's list", gone(Spf).at_cloudflare("news.mail.example.com", |_| {})),
         ("written, delegated elsewhere", gone(Dkim).at_cloudflare(dkim, |_| {})),
         ("written, served in a moment", gone(Dkim).served_by("ada.ns.cloudflare.com").at_cloudflare(dkim, |_| {})),
@@ -228,6 +235,22 @@ fn instead() -> Vec<(&'static str, Scene)> {
         ("d8: two DMARC records", scene(Dmarc, records(&[txt("v=DMARC1; p=none"), txt("v=DMARC1; p=reject")]))),
         ("d8: a DMARC record with a fault", scene(Dmarc, records(&[txt("v=DMARC1; p=rejct")]))),
         ("one MX too many, everywhere", scene(BounceMx, records(&both_mx())).resolvers(records(&both_mx()))),
+        (
+            "one MX too many, and caches do not know yet",
+            scene(BounceMx, records(&both_mx())).resolvers(records(&[mx(10, "feedback-smtp.us-east-1.amazonses.com")])),
+        ),
+        (
+            "the zone flattens every alias",
+            scene(Dkim, Answer::NoData)
+                .served_by("ada.ns.cloudflare.com")
+                .at_cloudflare(dkim, |_| {})
+                .addresses([52, 94, 1, 2]),
+        ),
+        ("SPF in single quotes", scene(Spf, records(&[txt("'v=spf1 include:amazonses.com ~all'")]))),
+        ("SPF without its space", scene(Spf, records(&[txt("v=spf1include:amazonses.com ~all")]))),
+        ("SPF with a space of a web page", scene(Spf, records(&[txt("v=spf1\u{a0}include:amazonses.com ~all")]))),
+        ("SPF without its head", scene(Spf, records(&[txt("spf1 include:amazonses.com ~all")]))),
+        ("DMARC without its head", scene(Dmarc, records(&[txt("DMARC1; p=none")]))),
         (
             "right inside the cluster only",
             scene(Dkim, records(&[cname("old.example.net")])).resolvers(records(&[cname("aaa.dkim.amazonses.com")])),
