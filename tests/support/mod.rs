@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part of the model")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends at the first surprise")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use sending_domain_operator::api::reason::Reason;
@@ -16,7 +16,7 @@ use sending_domain_operator::dns::cloudflare::{Change, Zone, ZoneRecord, ZoneSta
 use sending_domain_operator::dns::evidence::Evidence;
 use sending_domain_operator::dns::external_dns::{Endpoint, Found};
 use sending_domain_operator::dns::judge;
-use sending_domain_operator::dns::lookup::{Answer, Lookup, Source};
+use sending_domain_operator::dns::lookup::{Answer, Lookup, LookupError, LookupErrorKind, Source};
 use sending_domain_operator::dns::record::{DnsName, RecordData, RecordType, WantedRecord};
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::execute::Outcome;
@@ -26,7 +26,7 @@ use sending_domain_operator::observe::observation::{
 use sending_domain_operator::ownership::Mark;
 use sending_domain_operator::plan::desired::wanted_records;
 use sending_domain_operator::plan::teardown::{Ending, Patience, Teardown, plan_teardown};
-use sending_domain_operator::plan::{self, Action, Plan, Subject};
+use sending_domain_operator::plan::{self, Action, Plan, Step, Subject};
 use sending_domain_operator::ses::identity::{Dkim, Identity, MailFrom, SesStatus};
 use sending_domain_operator::status::{self, Report};
 
@@ -51,19 +51,40 @@ pub enum Asked {
     Elsewhere,
 }
 
+/// Whose writes are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refused {
+    Ses,
+    Records,
+    Left,
+    Endpoint,
+}
+
 /// The world of one object.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a thing that can go wrong by itself")]
 pub struct World {
     pub spec: SendingDomainSpec,
     pub status: SendingDomainStatus,
     pub identity: Option<Identity>,
+    /// The tokens that SES signs with: those of the identity once it has verified them.
+    pub signing_tokens: Vec<String>,
     pub records: Vec<ZoneRecord>,
     /// The records of the other zone.
     pub other: Vec<ZoneRecord>,
+    /// The name of the other zone: that of the first, or one below it that the first hands on while the other is asked.
+    pub other_name: &'static str,
+    /// Whether ExternalDNS writes into the zone [`ZONE_ID`], and not somewhere else.
+    pub external_in_zone: bool,
     pub asked: Asked,
     /// Secrets that are not there.
     pub lost_secrets: Vec<String>,
     pub endpoint: Observed<Option<Found>>,
+    /// Whether the cluster knows no `DNSEndpoint`.
+    pub no_crd: bool,
+    /// Whether no look-up is answered.
+    pub deaf: bool,
+    pub refused: BTreeSet<Refused>,
     pub standing: Standing,
     pub claim: Claim,
     pub now: Timestamp,
@@ -170,11 +191,17 @@ impl World {
             spec,
             status: SendingDomainStatus::default(),
             identity: None,
+            signing_tokens: Vec::new(),
             records: Vec::new(),
             other: Vec::new(),
+            other_name: "example.com",
+            external_in_zone: false,
             asked: Asked::Zone,
             lost_secrets: Vec::new(),
             endpoint: Observed::NotConfigured,
+            no_crd: false,
+            deaf: false,
+            refused: BTreeSet::new(),
             standing: Standing::default(),
             claim: Claim::default(),
             now: "2026-11-23T10:00:00Z".parse().unwrap(),
@@ -195,7 +222,12 @@ impl World {
             Some(secret) => self.open(secret, if secret == OTHER_SECRET { OTHER_ZONE_ID } else { ZONE_ID }),
             None => Observed::NotConfigured,
         };
-        let lookups = self.lookups();
+        let mut lookups = self.lookups();
+        if self.deaf {
+            for lookup in lookups.values_mut() {
+                lookup.answer = Answer::Unknown(LookupError::new(LookupErrorKind::TimedOut));
+            }
+        }
         let wanted = self.identity.as_ref().map(|i| wanted_records(&self.spec, i, REGION)).unwrap_or_default();
         let published = judge::all_found(&wanted, &lookups);
         let hints = self.status.dns.as_ref().map(|dns| dns.previous.clone()).unwrap_or_default();
@@ -205,8 +237,8 @@ impl World {
         Observation {
             identity: Observed::Known(self.identity.clone()),
             zone,
-            endpoint: if endpoint_matters { self.endpoint.clone() } else { Observed::NotConfigured },
-            served: self.served(&wanted, &left),
+            endpoint: if endpoint_matters { self.see_endpoint() } else { Observed::NotConfigured },
+            served: if self.deaf { BTreeMap::new() } else { self.served(&wanted, &left) },
             left,
             lookups,
             evidence: Evidence::default(),
@@ -214,6 +246,14 @@ impl World {
             claim: self.claim.clone(),
             standing: self.standing.clone(),
         }
+    }
+
+    fn see_endpoint(&self) -> Observed<Option<Found>> {
+        let wanted = self.spec.dns.as_ref().is_some_and(|dns| dns.external_dns.is_some());
+        if self.no_crd && wanted {
+            return Observed::Unavailable(fault(Reason::ExternalDNSUnavailable, "There is no resource DNSEndpoint"));
+        }
+        self.endpoint.clone()
     }
 
     /// What is seen of the world at the end of the object.
@@ -256,32 +296,57 @@ impl World {
 
     fn open(&self, secret: &str, id: &str) -> Observed<ZoneView> {
         if self.lost_secrets.iter().any(|lost| lost == secret) {
-            let message = format!("There is no Secret {secret}");
-            let class = ErrorClass::Waiting { after: std::time::Duration::MAX };
-            return Observed::Unavailable(Fault { reason: Reason::SecretNotFound, message, class });
+            return Observed::Unavailable(fault(Reason::SecretNotFound, &format!("There is no Secret {secret}")));
         }
         Observed::Known(self.zone(id))
     }
 
     fn zone(&self, id: &str) -> ZoneView {
-        let (server, records) =
-            if id == OTHER_ZONE_ID { ("other.ns.example", &self.other) } else { ("zone.ns.example", &self.records) };
+        let (name, server, records) = if id == OTHER_ZONE_ID {
+            (self.other_name, "other.ns.example", self.other.clone())
+        } else {
+            ("example.com", "zone.ns.example", self.in_zone())
+        };
         let zone = Zone {
             id: id.parse().unwrap(),
-            name: DnsName::new("example.com"),
+            name: DnsName::new(name),
             status: ZoneStatus::Active,
             paused: false,
             zone_type: ZoneType::Full,
             account_id: None,
             name_servers: vec![DnsName::new(server)],
         };
-        ZoneView { zone, records: records.clone() }
+        ZoneView { zone, records }
+    }
+
+    /// Everything in the first zone: what was written there, what ExternalDNS adds, and the delegation of the other.
+    pub fn in_zone(&self) -> Vec<ZoneRecord> {
+        let mut records = self.records.clone();
+        if self.external_in_zone {
+            let added = self.handed_over().into_iter();
+            let is_free =
+                |r: &ZoneRecord| !self.records.iter().any(|o| o.name == r.name && o.record_type == r.record_type);
+            records.extend(added.filter(is_free));
+        }
+        if self.asked == Asked::Other && self.other_name != "example.com" {
+            let (data, record_type, content) = (None, "NS".to_owned(), "other.ns.example".to_owned());
+            let cut = record("cut", self.other_name, txt(""), None);
+            records.push(ZoneRecord { data, record_type, content, ..cut });
+        }
+        records
+    }
+
+    fn handed_over(&self) -> Vec<ZoneRecord> {
+        match &self.endpoint {
+            Observed::Known(Some(found)) => found.content.endpoints.iter().map(of_endpoint).collect(),
+            _ => Vec::new(),
+        }
     }
 
     fn served(&self, wanted: &[WantedRecord], left: &[Left]) -> BTreeMap<DnsName, ServedBy> {
         let (apex, server) = match self.asked {
             Asked::Zone => ("example.com", "zone.ns.example"),
-            Asked::Other => ("example.com", "other.ns.example"),
+            Asked::Other => (self.other_name, "other.ns.example"),
             Asked::Elsewhere => ("mail.example.com", "elsewhere.ns.example"),
         };
         let by = ServedBy { apex: DnsName::new(apex), servers: vec![DnsName::new(server)] };
@@ -293,12 +358,10 @@ impl World {
     /// The records that the world is answered.
     pub fn answered(&self) -> Vec<ZoneRecord> {
         match self.asked {
-            Asked::Zone => self.records.clone(),
+            Asked::Zone => self.in_zone(),
             Asked::Other => self.other.clone(),
-            Asked::Elsewhere => match &self.endpoint {
-                Observed::Known(Some(found)) => found.content.endpoints.iter().map(of_endpoint).collect(),
-                _ => Vec::new(),
-            },
+            Asked::Elsewhere if self.external_in_zone => Vec::new(),
+            Asked::Elsewhere => self.handed_over(),
         }
     }
 
@@ -309,7 +372,11 @@ impl World {
         if let Some(label) = identity.mail_from.as_ref().and_then(|m| m.domain.strip_suffix(&format!(".{DOMAIN}"))) {
             label.clone_into(&mut spec.mail_from.subdomain);
         }
-        let wanted = wanted_records(&spec, identity, REGION);
+        let mut identity = identity.clone();
+        if !self.signing_tokens.is_empty() {
+            identity.dkim.tokens.clone_from(&self.signing_tokens);
+        }
+        let wanted = wanted_records(&spec, &identity, REGION);
         let complete = wanted.iter().filter(|w| w.data.record_type() == RecordType::Cname).count() == 3;
         complete && judge::all_found(&wanted, &self.look_up(&wanted))
     }
@@ -386,14 +453,54 @@ impl World {
         if let Some(ahead) = self.with_report(&seen, &plan, &Outcome::default(), |report| status::ahead(&old, report)) {
             self.status = ahead;
         }
+        let mut outcome = Outcome::default();
         for action in plan.actions.iter().take(writes) {
-            self.perform(action);
+            let step = action.step();
+            if self.refuses(step) {
+                outcome.faults.push((step, fault(Reason::Progressing, "The write was refused")));
+            } else {
+                self.perform(action);
+                outcome.done.push(action.clone());
+            }
         }
         if writes >= plan.actions.len() {
-            let outcome = Outcome { done: plan.actions.clone(), ..Outcome::default() };
+            self.remember(&outcome);
             self.status = self.with_report(&seen, &plan, &outcome, |report| status::compute(&old, report));
         }
         plan
+    }
+
+    fn refuses(&self, step: Step) -> bool {
+        self.refused.contains(&match step {
+            Step::Identity | Step::Attributes | Step::Keys | Step::MailFrom => Refused::Ses,
+            Step::Records => Refused::Records,
+            Step::Left(_) => Refused::Left,
+            Step::Endpoint => Refused::Endpoint,
+        })
+    }
+
+    /// What was refused is not tried again before it is due.
+    fn remember(&mut self, outcome: &Outcome) {
+        for (step, fault) in outcome.faults.iter().cloned() {
+            match step {
+                Step::Identity => self.standing.identity = Some(fault),
+                Step::Attributes => self.standing.attributes = Some(fault),
+                Step::Keys => self.standing.keys = Some(fault),
+                Step::MailFrom => self.standing.mail_from = Some(fault),
+                Step::Records => self.standing.records = Some(fault),
+                Step::Left(_) => {}
+                Step::Endpoint => self.standing.endpoint = Some(fault),
+            }
+        }
+    }
+
+    /// Whatever failed works again, and is due.
+    pub fn heal(&mut self) {
+        self.lost_secrets.clear();
+        self.refused.clear();
+        self.standing = Standing::default();
+        self.deaf = false;
+        self.no_crd = false;
     }
 
     /// Brings the status up to date.
@@ -467,7 +574,10 @@ impl World {
                 let status = SesStatus::Pending;
                 i.mail_from = Some(MailFrom { domain: domain.clone(), status, on_mx_failure: *on_mx_failure });
             }),
-            Action::DeleteIdentity => self.identity = None,
+            Action::DeleteIdentity => {
+                self.identity = None;
+                self.signing_tokens.clear();
+            }
             Action::HandOver(content) | Action::KeepEndpoint(content) => {
                 let owners = if content.goes_with_owner { vec![UID.to_owned()] } else { Vec::new() };
                 self.endpoint = Observed::Known(Some(Found { owners, version: None, content: content.clone() }));
@@ -519,6 +629,7 @@ impl World {
             identity.verification = Some(SesStatus::Success);
             identity.dkim.status = SesStatus::Success;
             identity.dkim.key_length = identity.dkim.next_key_length;
+            self.signing_tokens.clone_from(&identity.dkim.tokens);
             identity.verified_for_sending = true;
         }
         if right(RecordType::Mx)
@@ -554,6 +665,12 @@ impl World {
     }
 }
 
+/// Something that only a person mends.
+fn fault(reason: Reason, message: &str) -> Fault {
+    let class = ErrorClass::Waiting { after: std::time::Duration::MAX };
+    Fault { reason, message: message.to_owned(), class }
+}
+
 fn id_of(zone: &Observed<ZoneView>) -> Option<&str> {
     zone.known().map(|view| view.zone.id.as_str())
 }
@@ -569,7 +686,7 @@ fn of_endpoint(endpoint: &Endpoint) -> ZoneRecord {
         }
         _ => txt(target),
     };
-    record("external", &endpoint.dns_name, data, None)
+    record(&format!("external {} {}", endpoint.record_type, endpoint.dns_name), &endpoint.dns_name, data, None)
 }
 
 /// The records of a zone by id, for comparing what must not change.
