@@ -42,7 +42,7 @@ pub struct RunArgs {
     pub watch_namespace: Vec<String>,
 
     /// Watch only objects with these labels, so that several operators can share a fleet. [default: all objects]
-    #[arg(long, env = "SENDING_DOMAIN_OPERATOR_WATCH_LABEL_SELECTOR", value_name = "SELECTOR")]
+    #[arg(long, env = "SENDING_DOMAIN_OPERATOR_WATCH_LABEL_SELECTOR", value_parser = selector, value_name = "SELECTOR")]
     pub watch_label_selector: Option<String>,
 
     /// What marks identities and records as this operator's, at most 36 characters. A new cluster with the same id picks
@@ -187,6 +187,37 @@ pub(crate) fn region(text: &str) -> Result<String, String> {
     if valid { Ok(text.to_owned()) } else { Err("must be the name of an AWS region such as us-east-1".to_owned()) }
 }
 
+/// Reads a label selector as Kubernetes does: `team=mail,tier!=test,zone in (a,b),!old`. A wrong one would fail every watch.
+/// Source: <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#api>.
+fn selector(text: &str) -> Result<String, String> {
+    let mut depth = 0_i32;
+    let parts = text.split(|c: char| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ',' && depth == 0
+    });
+    if text.is_empty() || parts.collect::<Vec<_>>().into_iter().all(is_requirement) {
+        return Ok(text.to_owned());
+    }
+    Err("must be a label selector such as team=mail,tier!=test,zone in (a,b),!old".to_owned())
+}
+
+fn is_requirement(text: &str) -> bool {
+    let allowed = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let is_key = |key: &str| !key.trim().is_empty() && allowed(&key.trim().replacen('/', "", 1));
+    let is_value = |value: &str| value.trim().len() <= 63 && allowed(value.trim());
+    let text = text.trim();
+    if let Some((head, values)) = text.strip_suffix(')').and_then(|text| text.split_once('(')) {
+        let head = head.trim_end();
+        let key = head.strip_suffix(" notin").or_else(|| head.strip_suffix(" in"));
+        return key.is_some_and(is_key) && values.split(',').all(is_value);
+    }
+    let compared = ["!=", "==", "=", ">", "<"].into_iter().find_map(|operator| text.split_once(operator));
+    match compared {
+        Some((key, value)) => is_key(key) && is_value(value),
+        None => is_key(text.strip_prefix('!').unwrap_or(text)),
+    }
+}
+
 fn interval(text: &str) -> Result<Duration, String> {
     match duration::parse(text)? {
         Duration::ZERO => Err("must be at least 1s".to_owned()),
@@ -212,6 +243,17 @@ mod tests {
             };
             let expected = format!("SENDING_DOMAIN_OPERATOR_{}", flag.replace('-', "_").to_uppercase());
             assert_eq!(arg.get_env().and_then(|e| e.to_str()), Some(expected.as_str()), "--{flag}");
+        }
+    }
+
+    #[test]
+    fn a_label_selector_that_kubernetes_would_refuse_is_refused_at_the_start() {
+        for good in ["a", "!a", "a=b", "a==b", "a!=b", "x.io/a=b,c", "a in (b, c),d notin (e)", "a=", "n>1", ""] {
+            assert_eq!(selector(good).as_deref(), Ok(good));
+        }
+        for bad in ["(((", "a,,b", "a=b=c", "a in b", "a in (b", "a b", "=b", "a=b)", "ä=b"] {
+            let arg = format!("--watch-label-selector={bad}");
+            assert!(Cli::try_parse_from(["x", "run", &arg]).is_err(), "{bad}");
         }
     }
 

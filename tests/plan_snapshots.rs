@@ -631,3 +631,15 @@ fn without_look_ups_another_mail_from_domain_is_set_at_once() {
     seen.lookups.clear();
     assert!(world.plan_for(&seen).to_string().contains("set the MAIL FROM domain to return.mail.example.com"));
 }
+
+#[test]
+fn a_foreign_alias_at_the_mail_from_name_is_not_taken_for_an_spf_record() {
+    let mut world = with_identity();
+    world.records.push(record("theirs", "bounce.mail.example.com", cname("www.example.com"), None));
+    let seen = world.observe();
+    let told: Vec<String> = world.plan_for(&seen).blockers.into_iter().map(|b| b.message).collect();
+    assert_eq!(told.len(), 2);
+    for message in told {
+        assert!(message.ends_with("remove it, or choose another spec.mailFrom.subdomain"), "{message}");
+    }
+}

@@ -3,13 +3,14 @@
 mod support;
 
 use insta::assert_snapshot;
+use k8s_openapi::jiff::SignedDuration;
 use sending_domain_operator::api::reason::Reason;
 use sending_domain_operator::api::v1alpha1::{DkimKeyLength, SendingDomainStatus, TagValue};
 use sending_domain_operator::dns::lookup::{Answer, LookupError, LookupErrorKind};
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::execute::Outcome;
-use sending_domain_operator::observe::observation::{Fault, Observation, Observed};
-use sending_domain_operator::plan::Step;
+use sending_domain_operator::observe::observation::{Fault, Lookups, Observation, Observed};
+use sending_domain_operator::plan::{self, Action, Step};
 use sending_domain_operator::ses::identity::SesStatus;
 use sending_domain_operator::status;
 use support::{World, cloudflare, manual, mx, record, txt};
@@ -454,4 +455,92 @@ fn a_deletion_that_waits_tells_that_the_identity_is_gone() {
     MailFromVerified = False TakenAway: SES does not have the identity any more
     Reconciling = True CleanupBlocked: Deletion waits.
     "#);
+}
+
+#[test]
+fn a_forged_clock_neither_fails_a_domain_nor_holds_it_up() {
+    let mut world = waiting();
+    let created = world.now;
+    world.after(1);
+    let day = SignedDuration::from_hours(24);
+    for (forged, believed) in [(created - day * 2000, created), (world.now + day * 2000, world.now)] {
+        let attempt = world.status.verification.as_mut().unwrap();
+        (attempt.started_at.0, attempt.deadline.0) = (forged, forged + day);
+        world.status = plan::identity::believed(world.status, created, day, world.now);
+        world.pass();
+        let attempt = world.status.verification.as_ref().unwrap();
+        assert_eq!(attempt.started_at.0, believed);
+        assert_eq!(format!("{:?}", world.status.phase), "Some(Pending)");
+    }
+}
+
+#[test]
+fn without_look_ups_nobody_claims_what_nobody_saw() {
+    let mut world = World::new(manual());
+    world.settle();
+    let summary = see(&mut world, |seen| {
+        seen.dns_check = false;
+        seen.lookups.clear();
+    });
+    let records: Vec<&str> = world.status.records.iter().filter_map(|r| r.message.as_deref()).collect();
+    assert_snapshot!(format!("{summary}\n{}", records.join("\n")), @r#"
+    Some(Pending), records Some("0/5")
+    Ready = False WaitingForSES: Look-ups are switched off by --dns-check off, so SES alone judges: once the DKIM records of .status.records are in DNS, SES finds them by itself, usually within 15 to 30 minutes, at most 72 hours
+    IdentityReady = True Synced: SES has the identity in us-east-1
+    DNSVerified = Unknown CheckDisabled: Look-ups are switched off by --dns-check off
+    DKIMVerified = False WaitingForSES: Look-ups are switched off by --dns-check off, so SES alone judges: once the DKIM records of .status.records are in DNS, SES finds them by itself, usually within 15 to 30 minutes, at most 72 hours
+    MailFromVerified = False WaitingForSES: Look-ups are switched off by --dns-check off, so SES alone judges: once the MAIL FROM records of .status.records are in DNS, SES finds them by itself, usually within 15 to 30 minutes, at most 72 hours
+    Reconciling = True WaitingForSES: Look-ups are switched off by --dns-check off, so SES alone judges: once the DKIM records of .status.records are in DNS, SES finds them by itself, usually within 15 to 30 minutes, at most 72 hours
+    Not looked up (--dns-check off); DNS needs a record of this name and of the type CNAME with the value aaa.dkim.amazonses.com
+    Not looked up (--dns-check off); DNS needs a record of this name and of the type CNAME with the value bbb.dkim.amazonses.com
+    Not looked up (--dns-check off); DNS needs a record of this name and of the type CNAME with the value ccc.dkim.amazonses.com
+    Not looked up (--dns-check off); DNS needs a record of this name and of the type TXT with the value v=spf1 include:amazonses.com ~all
+    Not looked up (--dns-check off); DNS needs a record of this name and of the type MX with the value 10 feedback-smtp.us-east-1.amazonses.com
+    "#);
+    let failed = see(&mut world, |seen| {
+        (seen.dns_check, seen.lookups) = (false, Lookups::new());
+        if let Observed::Known(Some(identity)) = &mut seen.identity {
+            identity.verification = Some(SesStatus::Failed);
+        }
+    });
+    assert!(failed.contains("set the annotation sendingdomain.dev/reconcile-at"), "{failed}");
+}
+
+#[test]
+fn a_re_arm_that_changed_nothing_yet_is_told_with_its_times() {
+    let mut world = verified();
+    let fail = |world: &mut World| {
+        let identity = world.identity.as_mut().unwrap();
+        (identity.verification, identity.dkim.status) = (Some(SesStatus::Failed), SesStatus::Failed);
+    };
+    fail(&mut world);
+    world.pass();
+    fail(&mut world);
+    world.now += SignedDuration::from_secs(30);
+    world.pass();
+    assert_snapshot!(world.condition("DKIMVerified"), @"False VerificationFailed: SES was asked at 2026-11-23T10:00:00Z to look for the DKIM records again, and still says FAILED; it is asked again at 2026-11-23T11:00:00Z if DNS is right then, or when the annotation sendingdomain.dev/reconcile-at is set");
+    world.reconcile_requested = true;
+    world.now += SignedDuration::from_secs(30);
+    assert_eq!(world.pass().actions, [Action::RestartDkim]);
+}
+
+#[test]
+fn records_that_are_missing_are_told_before_the_tokens_come() {
+    let mut world = World::new(manual());
+    world.settle();
+    let summary = see(&mut world, |seen| {
+        if let Observed::Known(Some(identity)) = &mut seen.identity {
+            identity.dkim.tokens.clear();
+        }
+    });
+    assert!(summary.contains("DNSVerified = False WaitingForDNS: 2 of 5 required records"), "{summary}");
+}
+
+#[test]
+fn the_records_of_a_deleted_identity_are_not_shown() {
+    let mut world = verified();
+    world.recreate_at = Some("1".to_owned());
+    assert_eq!(world.pass().actions, [Action::DeleteIdentity]);
+    assert_eq!(world.status.records, []);
+    assert!(world.condition("DNSVerified").starts_with("Unknown"), "{}", world.summary());
 }

@@ -9,6 +9,7 @@ use sending_domain_operator::api::v1alpha1::{DeletionPolicy, IdentityOrigin};
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::observe::observation::{Fault, Observation, Observed};
 use sending_domain_operator::ownership::Mark;
+use sending_domain_operator::plan::Action;
 use sending_domain_operator::plan::teardown::{Patience, Release};
 use support::{World, cloudflare, mark, record, txt};
 
@@ -26,6 +27,7 @@ fn end(world: &World, minutes: i64, forced: bool, change: impl FnOnce(&mut Obser
     let patience = Patience { hopeless_since, grace: SignedDuration::from_mins(10), forced };
     let teardown = world.plan_end(&seen, patience);
     let mut lines: Vec<String> = teardown.actions.iter().map(ToString::to_string).collect();
+    lines.extend((!teardown.kept.is_empty()).then(|| format!("keep {}", teardown.kept.join(", "))));
     lines.push(match teardown.release {
         Release::Clean => "then let it go".to_owned(),
         Release::Blocked { blockers, .. } => {
@@ -87,14 +89,33 @@ fn what_was_retained_for_another_domain_under_the_same_name_stays_and_is_told() 
 }
 
 #[test]
-fn an_adopted_identity_stays() {
+fn an_adopted_identity_stays_with_the_records_that_its_mail_needs() {
     let mut world = verified();
+    world.records.push(record("old", "old.mail.example.com", txt("v=spf1 -all"), Some(mark().comment())));
     world.identity.as_mut().unwrap().tags = mark().tags(IdentityOrigin::Adopted, None);
-    assert_snapshot!(end(&world, 0, false, |_| {}), @"
-    take away the tags sendingdomain.dev/object, sendingdomain.dev/origin, sendingdomain.dev/owner
-    remove 5 records from the zone example.com
-    then let it go
-    ");
+    let keeps = "keep CNAME aaa._domainkey.mail.example.com, CNAME bbb._domainkey.mail.example.com, MX \
+                 bounce.mail.example.com, TXT bounce.mail.example.com, CNAME ccc._domainkey.mail.example.com";
+    let rest = format!("remove 1 record from the zone example.com\n{keeps}\nthen let it go");
+    let untagged =
+        "take away the tags sendingdomain.dev/object, sendingdomain.dev/origin, sendingdomain.dev/owner\n".to_owned();
+    assert_eq!(end(&world, 0, false, |_| {}), untagged + &rest);
+    world.identity.as_mut().unwrap().tags.clear();
+    assert_eq!(end(&world, 0, false, |_| {}), rest, "nor does it suffer once our tags are off");
+    world.status.identity.as_mut().unwrap().origin = Some(IdentityOrigin::Adopted);
+    let blind = |seen: &mut Observation| seen.identity = Observed::Unavailable(throttled());
+    assert!(end(&world, 0, false, blind).contains(keeps), "nor while SES cannot be asked");
+}
+
+#[test]
+fn a_hand_over_that_an_adopted_identity_needs_stays() {
+    let mut world = World::new(support::external_dns());
+    world.endpoint = Observed::Known(None);
+    world.settle();
+    world.identity.as_mut().unwrap().tags = mark().tags(IdentityOrigin::Adopted, None);
+    let told = end(&world, 0, false, |_| {});
+    let kept = world
+        .plan_end(&world.observe_end(), Patience { hopeless_since: None, grace: SignedDuration::ZERO, forced: false });
+    assert!(matches!(kept.actions.first(), Some(Action::KeepEndpoint(_))), "{told}");
 }
 
 #[test]

@@ -352,7 +352,7 @@ pub enum RecordState {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VerificationStatus {
-    /// When the attempt began: with the identity, with a re-arm or with a re-creation.
+    /// When the attempt began: with the identity, with a re-arm or with a re-creation. Not before the object was created.
     pub started_at: Time,
     /// When the domain is reported as Failed: `startedAt` plus `spec.verificationTimeout`.
     pub deadline: Time,
@@ -362,7 +362,7 @@ pub struct VerificationStatus {
     /// When it was told that a quarter of the time is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warned_at: Option<Time>,
-    /// How often a failed verification was taken up again.
+    /// How often a failed verification was taken up again; 0 again once the domain is verified.
     #[serde(default)]
     #[schemars(range(min = 0, max = i32::MAX))]
     pub rearms: i32,

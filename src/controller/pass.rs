@@ -72,7 +72,8 @@ async fn live(
         // Before the first write outside, so that nothing is ever made that nobody takes away.
         object = finalizer::add(api, &object).await?;
     }
-    let old = status_of(&object);
+    let created = object.creation_timestamp().map_or(now, |created| created.0);
+    let old = plan::identity::believed(status_of(&object), created, timeout(&object), now);
     let account = remembered.at_its_place(account(&object, context), &object);
     let mark = Mark::new(&context.settings.owner, namespace, &object.name_any());
     let adopter = format!("{}/{namespace}", context.settings.owner);

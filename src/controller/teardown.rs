@@ -57,11 +57,16 @@ pub async fn pass(
     };
     let hopeless = matches!(teardown.release, Release::Blocked { hopeless: true, .. });
     remembered.hopeless_since = hopeless.then(|| remembered.hopeless_since.unwrap_or_else(now));
+    let stays = stays(&teardown);
     match teardown.release {
-        Release::Clean if why.is_empty() => release(api, &object, context).await,
+        Release::Clean if why.is_empty() => {
+            write::events(context, &object, &stays);
+            release(api, &object, context).await
+        }
         Release::Incomplete(left) if why.is_empty() => {
             let message = format!("Clean-up is over without everything gone; left behind: {}", left.join("; "));
             let note = Note { warning: true, reason: "CleanupIncomplete", action: "CleanUp", message };
+            write::events(context, &object, &stays);
             write::events(context, &object, &[note]);
             release(api, &object, context).await
         }
@@ -77,9 +82,21 @@ pub async fn pass(
     }
 }
 
+/// Told of records that are left for the mail of an identity that stays.
+fn stays(teardown: &Teardown) -> Vec<Note> {
+    let message = format!(
+        "The SES identity stays, and with it the records that its mail needs: {}. Remove them when the identity is not used any \
+         more",
+        teardown.kept.join(", ")
+    );
+    let note = Note { warning: false, reason: "RecordsKept", action: "CleanUp", message };
+    if teardown.kept.is_empty() { Vec::new() } else { vec![note] }
+}
+
 /// What would be done if this were not `--dry-run`.
 fn rehearsed(teardown: &Teardown) -> String {
     let mut steps: Vec<String> = teardown.actions.iter().map(ToString::to_string).collect();
+    steps.extend(stays(teardown).into_iter().map(|note| format!("tell: {}", note.message)));
     steps.push(match &teardown.release {
         Release::Clean => "let the object go".to_owned(),
         Release::Incomplete(left) => format!("let the object go, leaving behind {}", left.join("; ")),

@@ -1,12 +1,13 @@
 //! What to do about the SES identity: create it, adopt it or refuse it, keep it as the spec wants it, and have SES look
 //! again after it has given up.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{Action, Blocker, Plan, Subject, tags};
 use crate::api::condition::ConditionType::{IdentityReady, MailFromVerified};
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::{AdoptionPolicy, IdentityOrigin, RecordPurpose, RecordState};
+use crate::api::v1alpha1::{AdoptionPolicy, IdentityOrigin, RecordPurpose, RecordState, SendingDomainStatus};
 use crate::dns::judge;
 use crate::observe::observation::{Observation, Observed};
 use crate::ownership::{Ownership, TAG_CONFIGURATION_SET, TAG_RECREATE_AT, tag_value};
@@ -147,11 +148,27 @@ fn rearm_is_due(subject: &Subject<'_>, identity: &Identity, seen: &Observation, 
     right && subject.verification.is_none_or(|v| now >= next_rearm(v.started_at.0, v.rearms))
 }
 
-/// How long a re-arm that was asked for is left alone.
-const REQUESTED: SignedDuration = SignedDuration::from_mins(5);
+/// How long a re-arm is left alone, whoever asks.
+const REQUESTED: SignedDuration = SignedDuration::from_mins(1);
+
+/// `status` as far as it can be true. It can be edited by hand, and a clock that starts before the object was `created`, or in
+/// the future, would fail a domain that SES still looks at, or keep it from being taken up again.
+pub fn believed(
+    mut status: SendingDomainStatus,
+    created: Timestamp,
+    timeout: SignedDuration,
+    now: Timestamp,
+) -> SendingDomainStatus {
+    if let Some(attempt) = &mut status.verification {
+        let start = attempt.started_at.0.max(created).min(now);
+        attempt.started_at = Time(start);
+        attempt.deadline = Time(start.checked_add(timeout).unwrap_or(Timestamp::MAX));
+    }
+    status
+}
 
 /// When the next re-arm may come, `rearms` having been tried, the last one at `started`.
-fn next_rearm(started: Timestamp, rearms: i32) -> Timestamp {
+pub fn next_rearm(started: Timestamp, rearms: i32) -> Timestamp {
     if rearms == 0 {
         return started;
     }

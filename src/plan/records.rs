@@ -265,12 +265,13 @@ fn conflict(wanted: &WantedRecord, in_the_way: &[&ZoneRecord]) -> String {
         })
         .collect();
     let (name, kind, value) = (&wanted.name, wanted.data.record_type(), &wanted.data);
+    let is_alias = in_the_way.iter().any(|r| r.record_type == "CNAME");
     let advice = match wanted.purpose {
         RecordPurpose::Dkim => {
             "remove it, or set spec.dns.cloudflare.conflictPolicy to Overwrite to have a CNAME replaced"
         }
-        RecordPurpose::Spf => "add include:amazonses.com to it, or remove it",
-        RecordPurpose::BounceMx => "remove it, or choose another spec.mailFrom.subdomain",
+        RecordPurpose::Spf if !is_alias => "add include:amazonses.com to it, or remove it",
+        RecordPurpose::Spf | RecordPurpose::BounceMx => "remove it, or choose another spec.mailFrom.subdomain",
         RecordPurpose::Dmarc => "remove it",
     };
     format!(

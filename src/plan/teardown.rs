@@ -1,13 +1,17 @@
 //! What to do for a deleted object: take away exactly what was created for it, and never hold it for ever.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{Action, Blocker, endpoint, records, tags};
 use crate::api::condition::ConditionType::{IdentityReady, RecordsSynced};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{DeletionPolicy, IdentityOrigin, SendingDomainSpec, SendingDomainStatus};
+use crate::dns::cloudflare::Change;
 use crate::dns::external_dns::HandOver;
-use crate::observe::observation::{Fault, Observation, Observed};
+use crate::dns::record::DnsName;
+use crate::observe::observation::{Fault, Observation, Observed, ZoneView};
 use crate::ownership::{Mark, Ownership};
 
 /// The object that ends.
@@ -30,6 +34,8 @@ pub struct Teardown {
     pub actions: Vec<Action>,
     /// Whether the object may go once the writes have succeeded.
     pub release: Release,
+    /// The records of ours that stay for the mail of an identity that stays, in words.
+    pub kept: Vec<String>,
 }
 
 /// Whether a deleted object may go.
@@ -70,16 +76,19 @@ pub fn plan_teardown(
     let mut actions = Vec::new();
     let mut faults: Vec<(Blocker, String)> = Vec::new();
     let mut given_up = Vec::new();
-    given_up.extend(plan_endpoint(ending, seen, &mut actions, &mut faults));
+    let live = live_names(ending, status, seen);
+    given_up.extend(plan_endpoint(ending, seen, &live, &mut actions, &mut faults));
+    let mut kept = Vec::new();
     if ending.spec.deletion_policy == DeletionPolicy::Delete {
         plan_identity(ending, seen, &mut actions, &mut faults);
-        plan_records(ending, status, seen, &mut actions, &mut faults);
+        kept = self::kept(ending, seen, &live);
+        plan_records(ending, status, seen, &live, &mut actions, &mut faults);
         given_up.extend(strays(ending, seen));
-        given_up.extend(plan_left(ending, status, seen, &mut actions, &mut faults));
+        given_up.extend(plan_left(ending, status, seen, &live, &mut actions, &mut faults));
     }
     if faults.is_empty() {
         let release = if given_up.is_empty() { Release::Clean } else { Release::Incomplete(given_up) };
-        return Teardown { actions, release };
+        return Teardown { actions, release, kept };
     }
     let hopeless = faults.iter().all(|(blocker, _)| is_hopeless(blocker.reason));
     let expired = patience.hopeless_since.is_some_and(|since| now.duration_since(since) >= patience.grace);
@@ -88,7 +97,42 @@ pub fn plan_teardown(
     } else {
         Release::Blocked { blockers: faults.into_iter().map(|(blocker, _)| blocker).collect(), hopeless }
     };
-    Teardown { actions, release }
+    Teardown { actions, release, kept }
+}
+
+/// The names of records without which an identity that stays could not sign its mail or receive its bounces. It was adopted, or
+/// has lost our mark since; status says so of one that cannot be read.
+fn live_names(ending: &Ending<'_>, status: &SendingDomainStatus, seen: &Observation) -> BTreeSet<DnsName> {
+    let domain = DnsName::new(&ending.spec.domain);
+    let names = |tokens: &[String], mail_from: Option<&str>| {
+        let signing = tokens.iter().map(|token| domain.child("_domainkey").child(token));
+        signing.chain(mail_from.map(DnsName::new)).collect()
+    };
+    match (&seen.identity, &status.identity) {
+        (Observed::Known(Some(identity)), _)
+            if ending.mark.ownership(&identity.tags) != Ownership::Ours(IdentityOrigin::Created) =>
+        {
+            names(&identity.dkim.tokens, identity.mail_from.as_ref().map(|m| m.domain.as_str()))
+        }
+        (Observed::Unavailable(_), Some(last)) if last.origin == Some(IdentityOrigin::Adopted) => {
+            names(&last.dkim_tokens, last.mail_from_domain.as_deref())
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
+/// The deletes of our records in a zone, without those at the names that stay.
+fn deletions(ending: &Ending<'_>, view: &ZoneView, live: &BTreeSet<DnsName>) -> Vec<Change> {
+    let mut changes = records::deletions(&view.records, ending.mark, &ending.spec.domain);
+    changes.retain(|change| change.name(&view.records).is_none_or(|name| !live.contains(name)));
+    changes
+}
+
+/// Our records at the names that stay, in words.
+fn kept(ending: &Ending<'_>, seen: &Observation, live: &BTreeSet<DnsName>) -> Vec<String> {
+    let views = seen.zone.known().into_iter().chain(seen.left.iter().filter_map(|left| left.zone.known()));
+    let ours = views.flat_map(|view| records::own(&view.records, ending.mark, &ending.spec.domain));
+    ours.filter(|r| live.contains(&r.name)).map(|r| format!("{} {}", r.record_type, r.name)).collect()
 }
 
 fn plan_identity(
@@ -125,6 +169,7 @@ fn plan_identity(
 fn plan_endpoint(
     ending: &Ending<'_>,
     seen: &Observation,
+    live: &BTreeSet<DnsName>,
     actions: &mut Vec<Action>,
     faults: &mut Vec<(Blocker, String)>,
 ) -> Option<String> {
@@ -144,7 +189,9 @@ fn plan_endpoint(
             return None;
         }
     };
-    let action = match ending.spec.deletion_policy {
+    let is_live = found.content.endpoints.iter().any(|e| live.contains(&DnsName::new(&e.dns_name)));
+    let policy = if is_live { DeletionPolicy::Retain } else { ending.spec.deletion_policy };
+    let action = match policy {
         DeletionPolicy::Delete => Action::RemoveEndpoint { version: found.version.clone() },
         DeletionPolicy::Retain if found.is_owned_by(ending.uid) => Action::KeepEndpoint(HandOver {
             mark: ending.mark.comment(),
@@ -173,6 +220,7 @@ fn plan_left(
     ending: &Ending<'_>,
     status: &SendingDomainStatus,
     seen: &Observation,
+    live: &BTreeSet<DnsName>,
     actions: &mut Vec<Action>,
     faults: &mut Vec<(Blocker, String)>,
 ) -> Vec<String> {
@@ -180,7 +228,7 @@ fn plan_left(
     for left in &seen.left {
         match &left.zone {
             Observed::Known(view) => {
-                let changes = records::deletions(&view.records, ending.mark, &ending.spec.domain);
+                let changes = deletions(ending, view, live);
                 if !changes.is_empty() {
                     let (zone, zone_name) = (view.zone.id.clone(), view.zone.name.clone());
                     actions.push(Action::RemoveRecords { left: left.key, zone, zone_name, changes });
@@ -211,6 +259,7 @@ fn plan_records(
     ending: &Ending<'_>,
     status: &SendingDomainStatus,
     seen: &Observation,
+    live: &BTreeSet<DnsName>,
     actions: &mut Vec<Action>,
     faults: &mut Vec<(Blocker, String)>,
 ) {
@@ -219,7 +268,7 @@ fn plan_records(
     let zone = status.dns.as_ref().and_then(|d| d.zone_id.as_deref());
     match &seen.zone {
         Observed::Known(view) => {
-            let changes = records::deletions(&view.records, ending.mark, &ending.spec.domain);
+            let changes = deletions(ending, view, live);
             if changes.is_empty() {
                 return;
             }

@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{Report, was_ready};
+use crate::api::RECONCILE_AT;
 use crate::api::condition::ConditionType::{
     DkimVerified, DnsVerified, IdentityReady, MailFromVerified, Ready, Reconciling, RecordsSynced, Stalled,
 };
@@ -10,6 +11,7 @@ use crate::api::condition::{ConditionStatus, ConditionType, Verdict, find, is_tr
 use crate::api::reason::{Reason, ReasonClass};
 use crate::api::v1alpha1::{DnsProvider, Phase, RecordPurpose, RecordState, RecordStatus, SendingDomainStatus};
 use crate::observe::observation::{Fault, Observed};
+use crate::plan::identity::next_rearm;
 use crate::plan::{Action, Step};
 use crate::ses::identity::{DKIM_TOKENS, Identity, SesStatus};
 
@@ -272,16 +274,18 @@ fn dns_verified(status: &SendingDomainStatus, report: &Report<'_>) -> Check {
         return Err(Unmet::unknown(Reason::CheckDisabled, "Look-ups are switched off by --dns-check off"));
     }
     let required: Vec<&RecordStatus> = status.records.iter().filter(|r| r.required).collect();
-    if required.iter().filter(|r| r.purpose == RecordPurpose::Dkim).count() != DKIM_TOKENS {
+    // Those of DKIM may not be known yet.
+    let others = required.iter().filter(|r| r.purpose != RecordPurpose::Dkim).count();
+    let wrong: Vec<&RecordStatus> =
+        required.iter().copied().filter(|r| matches!(r.state, RecordState::Missing | RecordState::Incorrect)).collect();
+    if let Some(first) = wrong.first() {
+        return Err(Unmet::no(Reason::WaitingForDNS, waiting_for_dns(first, wrong.len(), others + DKIM_TOKENS)));
+    }
+    if required.len() - others != DKIM_TOKENS {
         return Err(Unmet::unknown(
             Reason::WaitingForSES,
             "The records are known when SES has handed out its DKIM tokens",
         ));
-    }
-    let wrong: Vec<&RecordStatus> =
-        required.iter().copied().filter(|r| matches!(r.state, RecordState::Missing | RecordState::Incorrect)).collect();
-    if let Some(first) = wrong.first() {
-        return Err(Unmet::no(Reason::WaitingForDNS, waiting_for_dns(first, wrong.len(), required.len())));
     }
     match required.iter().find(|r| r.state == RecordState::Unknown) {
         Some(unknown) => {
@@ -302,7 +306,14 @@ fn waiting_for_dns(first: &RecordStatus, wrong: usize, required: usize) -> Strin
 }
 
 /// Where a part of the verification stands, in the words that DKIM and MAIL FROM share.
-fn awaited(part: &str, state: Option<&SesStatus>, records_found: bool, refused: bool) -> Unmet {
+fn awaited(
+    part: &str,
+    state: Option<&SesStatus>,
+    records_found: bool,
+    refused: bool,
+    status: &SendingDomainStatus,
+    report: &Report<'_>,
+) -> Unmet {
     match state {
         Some(SesStatus::Failed) if refused => Unmet::no(
             Reason::RearmRefused,
@@ -311,13 +322,17 @@ fn awaited(part: &str, state: Option<&SesStatus>, records_found: bool, refused: 
                  or set the annotation sendingdomain.dev/recreate-at for fresh DKIM tokens"
             ),
         ),
-        Some(SesStatus::Failed) => Unmet::no(
-            Reason::VerificationFailed,
-            format!("SES has given up looking for the {part} records; it is asked to look again once DNS is right"),
-        ),
+        Some(SesStatus::Failed) => Unmet::no(Reason::VerificationFailed, given_up(part, status, report)),
         _ if !records_found => Unmet::no(
             Reason::WaitingForDNS,
             format!("SES verifies {part} once its records are in DNS; see .status.records"),
+        ),
+        _ if !report.seen.dns_check => Unmet::no(
+            Reason::WaitingForSES,
+            format!(
+                "Look-ups are switched off by --dns-check off, so SES alone judges: once the {part} records of .status.records \
+                 are in DNS, SES finds them by itself, usually within 15 to 30 minutes, at most 72 hours"
+            ),
         ),
         _ => Unmet::no(
             Reason::WaitingForSES,
@@ -326,6 +341,29 @@ fn awaited(part: &str, state: Option<&SesStatus>, records_found: bool, refused: 
             ),
         ),
     }
+}
+
+/// What becomes of a part that SES does not look for any more.
+fn given_up(part: &str, status: &SendingDomainStatus, report: &Report<'_>) -> String {
+    let Some(attempt) = status.verification.as_ref().filter(|attempt| attempt.rearms > 0) else {
+        return if report.seen.dns_check {
+            format!("SES has given up looking for the {part} records; it is asked to look again once DNS is right")
+        } else {
+            format!(
+                "SES has given up looking for the {part} records; once they are in DNS, set the annotation {RECONCILE_AT} to have \
+                 it asked to look again"
+            )
+        };
+    };
+    let asked = attempt.started_at.0;
+    let next = match next_rearm(asked, attempt.rearms) {
+        next if report.seen.dns_check && next <= report.now => "it is asked again once DNS is right".to_owned(),
+        next if report.seen.dns_check => {
+            format!("it is asked again at {next} if DNS is right then, or when the annotation {RECONCILE_AT} is set")
+        }
+        _ => format!("it is asked again when the annotation {RECONCILE_AT} is set"),
+    };
+    format!("SES was asked at {asked} to look for the {part} records again, and still says FAILED; {next}")
 }
 
 /// True if every record for `purpose` is in DNS. Without look-ups nobody knows better than SES.
@@ -361,7 +399,7 @@ fn dkim_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, report
         return Err(Unmet::no(Reason::Progressing, "DKIM signing is switched off at SES; it is being switched on"));
     }
     let refused = rearm_was_refused(old, report);
-    let unmet = awaited("DKIM", state, found(status, RecordPurpose::Dkim, report), refused);
+    let unmet = awaited("DKIM", state, found(status, RecordPurpose::Dkim, report), refused, status, report);
     if identity.verification == Some(SesStatus::Success) && identity.dkim.status == SesStatus::Pending {
         let message = format!("The DKIM keys are new, and SES keeps the domain verified meanwhile. {}", unmet.message);
         return Err(Unmet { message, ..unmet });
@@ -386,7 +424,7 @@ fn mail_from_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, r
     let state = identity.mail_from.as_ref().map(|m| &m.status);
     let refused = rearm_was_refused(old, report);
     let records = found(status, RecordPurpose::BounceMx, report);
-    Err(awaited("MAIL FROM", state, records, refused))
+    Err(awaited("MAIL FROM", state, records, refused, status, report))
 }
 
 fn without_identity(report: &Report<'_>) -> Unmet {

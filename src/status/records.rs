@@ -8,11 +8,16 @@ use crate::dns::judge::{self, Judgement};
 use crate::dns::lookup::{Addresses, Source};
 use crate::dns::record::{DnsName, WantedRecord};
 use crate::observe::observation::Observation;
+use crate::plan::Action;
 use crate::ses::identity::DKIM_TOKENS;
 use crate::text::printable;
 
 /// The status of every record that the domain needs.
 pub(super) fn all(report: &Report<'_>) -> Vec<RecordStatus> {
+    if report.outcome.done.contains(&Action::DeleteIdentity) {
+        // They were those of the deleted identity; the next one has records of its own.
+        return Vec::new();
+    }
     let domain = DnsName::new(&report.subject.spec.domain);
     let ses = SesView(report.identity());
     report.plan.wanted.iter().map(|wanted| status(wanted, &domain, report.seen, ses)).collect()
@@ -29,6 +34,8 @@ fn status(wanted: &WantedRecord, domain: &DnsName, seen: &Observation, ses: SesV
         }
     } else if judgement.state == RecordState::Found && judgement.message.is_none() {
         judgement.message = ses.lags_behind(wanted, seen).or_else(|| few_servers(wanted, seen));
+    } else if judgement.state == RecordState::Unknown && judgement.message.is_none() {
+        judgement.message = Some(not_looked_up(wanted, seen));
     }
     RecordStatus {
         purpose: wanted.purpose,
@@ -68,6 +75,12 @@ fn instead(wanted: &WantedRecord, seen: &Observation) -> Vec<String> {
         Some(Addresses::Found(addresses)) => addresses.iter().take(5).map(ToString::to_string).collect(),
         _ => judge::shown(evidence.text.iter().flatten()),
     }
+}
+
+fn not_looked_up(wanted: &WantedRecord, seen: &Observation) -> String {
+    let why = if seen.dns_check { "Not looked up yet" } else { "Not looked up (--dns-check off)" };
+    let (kind, value) = (wanted.data.record_type(), &wanted.data);
+    format!("{why}; DNS needs a record of this name and of the type {kind} with the value {value}")
 }
 
 /// Some of the name servers have no answer: the others do, and that is what counts.

@@ -519,7 +519,7 @@ impl World {
             then(&Report {
                 subject,
                 generation: 1,
-                reconcile_at: None,
+                reconcile_at: self.reconcile_requested.then_some("now"),
                 seen,
                 plan,
                 outcome,
