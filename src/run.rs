@@ -48,7 +48,7 @@ pub enum RunError {
     /// An AWS endpoint that would send signed requests in the clear.
     #[error("{variable} must be an https URL: plain http is accepted for loopback only")]
     InsecureEndpoint {
-        /// The environment variable.
+        /// The environment variable, or the key of the config file.
         variable: &'static str,
     },
     /// The owner id could not be found.
@@ -219,6 +219,9 @@ async fn context(
     let wakes = Wakes::default();
     let interval = args.verified_interval.max(args.pending_interval);
     let ses = ses::client::Client::load(args.ses_requests_per_second, interval, wakes.clone(), metrics.clone()).await;
+    if ses.configured_endpoints().iter().any(|url| !is_safe_endpoint(url)) {
+        return Err(RunError::InsecureEndpoint { variable: "endpoint_url in the AWS config file" });
+    }
     Ok(Context {
         ses: Arc::new(ses),
         wakes,

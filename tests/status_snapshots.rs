@@ -401,6 +401,20 @@ fn f10_what_ses_never_said_before_is_waited_for() {
 }
 
 #[test]
+fn what_ses_missed_when_it_looked_last_is_told_once_the_records_are_there() {
+    let mut world = verified();
+    let identity = world.identity.as_mut().unwrap();
+    identity.verification = Some(SesStatus::Pending);
+    identity.dkim.status = SesStatus::Pending;
+    identity.error = Some("HOST_NOT_FOUND".to_owned());
+    world.pass();
+    assert_snapshot!(world.condition("DKIMVerified"), @"False WaitingForSES: The DKIM records are in DNS; SES looks by itself, usually within 15 to 30 minutes, at most 72 hours. SES said HOST_NOT_FOUND when it looked last, and looks again by itself");
+    world.records.clear();
+    world.pass();
+    assert!(!world.condition("DKIMVerified").contains("HOST_NOT_FOUND"), "{}", world.summary());
+}
+
+#[test]
 fn f12_mail_from_can_fail_alone() {
     let mut world = verified();
     world.identity.as_mut().unwrap().mail_from.as_mut().unwrap().status = SesStatus::Failed;

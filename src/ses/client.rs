@@ -16,6 +16,7 @@ use aws_sdk_sesv2::types::{
     BehaviorOnMxFailure, DkimAttributes, DkimSigningAttributes, DkimSigningAttributesOrigin, DkimSigningKeyLength,
     IdentityInfo, IdentityType, MailFromAttributes, SoaRecord, Tag,
 };
+use aws_types::service_config::ServiceConfigKey;
 use tokio::sync::{Notify, OnceCell};
 
 use super::accounts::Clients;
@@ -102,6 +103,17 @@ impl Client {
             listed: Notify::new(),
             home: OnceCell::new(),
         }
+    }
+
+    /// The URLs that the environment or the AWS config file gives for SES and STS; none as a rule, for then AWS's own hold.
+    pub fn configured_endpoints(&self) -> Vec<String> {
+        let of_service = |id: &str| {
+            let key =
+                ServiceConfigKey::builder().service_id(id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+            self.base.service_config()?.load_config(key.ok()?)
+        };
+        let services = ["SESv2", "STS"].into_iter().filter_map(of_service);
+        self.base.endpoint_url().map(str::to_owned).into_iter().chain(services).collect()
     }
 
     /// The identity `name`, or `None` if SES does not have it.
@@ -441,4 +453,30 @@ fn mail_from(attributes: &MailFromAttributes) -> Option<MailFrom> {
             _ => OnMxFailure::UseDefaultValue,
         },
     })
+}
+
+fn endpoints(base: &SdkConfig) -> Vec<String> {
+    let of_service = |id: &str| {
+        let key = ServiceConfigKey::builder().service_id(id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+        base.service_config()?.load_config(key.ok()?)
+    };
+    let services = ["SESv2", "STS"].into_iter().filter_map(of_service);
+    base.endpoint_url().map(str::to_owned).into_iter().chain(services).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(deprecated, reason = "the loader takes the files under no other name")]
+    use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn endpoints_of_a_config_file_are_known() {
+        let text = "[default]\nendpoint_url = http://a.test\nservices = s\n[services s]\nsesv2 =\n  endpoint_url = http://b.test\n\
+                    sts =\n  endpoint_url = http://c.test\n";
+        let files = ProfileFiles::builder().with_contents(ProfileFileKind::Config, text).build();
+        let base = aws_config::defaults(BehaviorVersion::latest()).profile_files(files).load().await;
+        assert_eq!(endpoints(&base), ["http://a.test", "http://b.test", "http://c.test"]);
+    }
 }

@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use super::ses_view::SesView;
 use super::{Report, was_ready};
 use crate::api::RECONCILE_AT;
 use crate::api::condition::ConditionType::{
@@ -399,7 +400,12 @@ fn dkim_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, report
         return Err(Unmet::no(Reason::Progressing, "DKIM signing is switched off at SES; it is being switched on"));
     }
     let refused = rearm_was_refused(old, report);
-    let unmet = awaited("DKIM", state, found(status, RecordPurpose::Dkim, report), refused, status, report);
+    let mut unmet = awaited("DKIM", state, found(status, RecordPurpose::Dkim, report), refused, status, report);
+    if unmet.reason == Reason::WaitingForSES
+        && let Some(look) = SesView(Some(identity)).last_look(report.seen)
+    {
+        unmet.message = format!("{}. {look}", unmet.message);
+    }
     if identity.verification == Some(SesStatus::Success) && identity.dkim.status == SesStatus::Pending {
         let message = format!("The DKIM keys are new, and SES keeps the domain verified meanwhile. {}", unmet.message);
         return Err(Unmet { message, ..unmet });

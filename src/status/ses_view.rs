@@ -13,47 +13,46 @@ pub(super) struct SesView<'a>(pub(super) Option<&'a Identity>);
 impl SesView<'_> {
     /// What to say of a DKIM record that the name servers answer right and SES says that it has not found.
     pub(super) fn lags_behind(self, wanted: &WantedRecord, seen: &Observation) -> Option<String> {
-        let identity = self.0.filter(|identity| !identity.is_dkim_verified())?;
-        let error = identity.error.as_deref()?;
         let key = (wanted.name.clone(), wanted.data.record_type());
         // What resolvers say is not what the name servers answer to SES.
         let asked_there = seen.lookups.get(&key).is_some_and(|lookup| lookup.source == Source::Authoritative);
-        if wanted.purpose != RecordPurpose::Dkim || !asked_there {
-            return None;
-        }
+        let look = self.last_look(seen).filter(|_| wanted.purpose == RecordPurpose::Dkim && asked_there)?;
+        Some(format!("The name servers answer it right. {look}"))
+    }
+
+    /// Where SES looked last for the DKIM records of a domain that it has not verified, and what has changed there since.
+    pub(super) fn last_look(self, seen: &Observation) -> Option<String> {
+        let identity = self.0.filter(|identity| !identity.is_dkim_verified())?;
+        let error = identity.error.as_deref()?;
         match error {
             "HOST_NOT_FOUND" | "TYPE_NOT_FOUND" | "INVALID_VALUE" => {}
             "DNS_SERVER_ERROR" => {
                 return Some(format!(
-                    "The name servers answer it right to the operator; SES said {error}, which means that they did not answer it: \
-                     check that they answer from everywhere, and that DNSSEC is right. SES looks again by itself"
+                    "SES said {error} when it looked last, which means that the name servers did not answer it: check that they \
+                     answer from everywhere, and that DNSSEC is right. SES looks again by itself"
                 ));
             }
             "SERVICE_ERROR" => {
                 return Some(format!(
-                    "The name servers answer it right; SES said {error}, a fault of its own, and looks again by itself"
+                    "SES said {error} when it looked last, a fault of its own, and looks again by itself"
                 ));
             }
             _ => return None,
         }
         let (Some(saw), Some(Ok(live))) = (&identity.zone_seen, &seen.evidence.zone) else {
-            return Some(format!(
-                "The name servers answer it right; SES said {error} when it looked last, and looks again by itself"
-            ));
+            return Some(format!("SES said {error} when it looked last, and looks again by itself"));
         };
         let said = format!("SES said {error} when it last looked at {}, serial {}", saw.primary, saw.serial);
         Some(if saw.primary != live.primary {
             format!(
-                "The name servers answer it right. {said}; the zone is now served by {}: SES asks the old provider until it sees \
-                 the new delegation, and looks again by itself. If the domain was not moved, check its name servers at the registrar",
+                "{said}; the zone is now served by {}: SES asks the old provider until it sees the new delegation, and looks \
+                 again by itself. If the domain was not moved, check its name servers at the registrar",
                 live.primary
             )
         } else if is_older(saw.serial, live.serial) {
-            format!(
-                "The name servers answer it right. {said}; the zone has changed since, and SES looks again by itself"
-            )
+            format!("{said}; the zone has changed since, and SES looks again by itself")
         } else {
-            format!("The name servers answer it right. {said}, and looks again by itself")
+            format!("{said}, and looks again by itself")
         })
     }
 }

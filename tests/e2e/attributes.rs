@@ -154,6 +154,34 @@ async fn a_mail_from_domain_that_ses_takes_only_when_verified_is_set_then() {
 }
 
 #[tokio::test]
+async fn another_mail_from_name_is_used_when_its_records_resolve_and_the_old_ones_go_last() {
+    let rig = Rig::start().await;
+    rig.verified_cloudflare().await;
+    // SES looks when it is told to, so that every step can be seen.
+    rig.world.ses().configure(|settings| settings.check_interval = Duration::from_hours(1));
+    let name = |subdomain: &str| format!("{subdomain}.{DOMAIN}");
+    let written = |subdomain: &str| rig.ours().into_keys().filter(|(owner, _)| *owner == name(subdomain)).count();
+    let used = || rig.identity().and_then(|identity| identity.mail_from_domain);
+    rig.patch(&json!({ "spec": { "mailFrom": { "subdomain": "return" } } })).await;
+    until_at_ses("the new name", || {
+        let switched = used() == Some(name("return"));
+        assert!(switched || written("bounce") == 2, "the records of the name in use are gone");
+        assert!(!switched || written("return") == 2, "SES uses a name without records");
+        switched
+    })
+    .await;
+    // SES starts over with a new name, and so says the status; DKIM is not touched.
+    let pending = rig.until("pending", |o| object::reason(o, "MailFromVerified") == "WaitingForSES").await;
+    assert!(!object::is_ready(&pending), "{}", pending["status"]);
+    assert_eq!(object::condition_status(&pending, "DKIMVerified"), "True");
+    rig.world.ses().look_now().await;
+    rig.ready().await;
+    until_at_ses("the old records gone", || written("bounce") == 0).await;
+    assert_eq!((written("return"), rig.ours().len()), (2, 5));
+    rig.finish().await;
+}
+
+#[tokio::test]
 async fn f5_a_role_is_assumed_with_the_external_id_of_its_namespace_or_not_at_all() {
     let rig = Rig::start().await;
     let arn = |name: &str| format!("arn:aws:iam::111122223333:role/{name}");

@@ -227,9 +227,10 @@ async fn what_ses_saw_is_compared_with_the_zone_as_it_is() {
     rig.world.publish(&pending).unwrap();
     rig.operator.restart().await.unwrap();
     rig.until("another provider", |o| {
-        object::records(o)
-            .iter()
-            .any(|r| text(r, "message").contains(&format!("the zone is now served by ns1.{DOMAIN}")))
+        object::message(o, "DKIMVerified").contains("the zone is now served by")
+            && object::records(o)
+                .iter()
+                .any(|r| text(r, "message").contains(&format!("the zone is now served by ns1.{DOMAIN}")))
     })
     .await;
     rig.world.ses().look_now().await;
