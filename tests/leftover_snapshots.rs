@@ -7,7 +7,7 @@ mod support;
 
 use insta::assert_snapshot;
 use k8s_openapi::jiff::SignedDuration;
-use sending_domain_operator::api::v1alpha1::{DeletionPolicy, DmarcSpec, SendingDomainSpec};
+use sending_domain_operator::api::v1alpha1::{DeletionPolicy, DmarcSpec, PreviousPlace, SendingDomainSpec};
 use sending_domain_operator::dns::lookup::{Answer, LookupError, LookupErrorKind};
 use sending_domain_operator::execute::Outcome;
 use sending_domain_operator::observe::observation::Observed;
@@ -15,6 +15,9 @@ use sending_domain_operator::plan::Action;
 use sending_domain_operator::plan::teardown::{Patience, Release};
 use sending_domain_operator::status::events;
 use support::{Asked, OTHER_SECRET, World, cloudflare, external_dns, manual, other_account, record};
+
+/// The zone of the domain.
+const ZONE: &str = "example.com";
 
 /// A verified domain with its records at the place that the world asks.
 fn verified(spec: SendingDomainSpec, asked: Asked) -> World {
@@ -155,6 +158,65 @@ fn an_endpoint_that_was_kept_for_another_domain_is_left_alone() {
     world.asked = Asked::Zone;
     story(&mut world);
     assert_eq!(world.endpoint, kept);
+}
+
+#[test]
+fn what_is_left_behind_is_told_by_the_names_that_it_had() {
+    let mut world = verified(cloudflare(), Asked::Zone);
+    world.spec = other_account();
+    world.spec.mail_from.subdomain = "returns".to_owned();
+    world.lost_secrets = vec!["cloudflare".to_owned()];
+    world.settle();
+    world.asked = Asked::Other;
+    world.run_to_the_end();
+    let place = world.status.dns.clone().unwrap().previous.remove(0);
+    let message = place.message.unwrap();
+    assert!(message.contains("MX bounce.mail.example.com") && !message.contains("returns"), "{message}");
+    let patience = Patience { hopeless_since: None, grace: SignedDuration::from_mins(10), forced: false };
+    let Release::Incomplete(left) = world.plan_end(&world.observe_end(), patience).release else { panic!() };
+    assert!(left[0].contains("MX bounce.mail.example.com") && !left[0].contains("returns"), "{left:?}");
+}
+
+#[test]
+fn the_place_that_is_remembered_no_more_is_told() {
+    let mut world = verified(cloudflare(), Asked::Zone);
+    let dns = world.status.dns.as_mut().unwrap();
+    let place = dns.zone_place().unwrap();
+    dns.previous = (1..=8)
+        .map(|i| PreviousPlace {
+            zone_id: Some(format!("{i:032x}")),
+            zone_name: Some(ZONE.to_owned()),
+            ..place.clone()
+        })
+        .collect();
+    dns.previous[0].records = vec!["MX old.mail.example.com".to_owned()];
+    let old = world.status.clone();
+    world.spec = other_account();
+    world.pass();
+    assert_eq!(world.status.dns.as_ref().unwrap().previous.len(), 8);
+    let told = events::between(&old, &world.status, &Outcome::default());
+    let told: Vec<_> = told.into_iter().filter(|note| note.reason == "RecordsLeftBehind").map(|n| n.message).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("MX old.mail.example.com") && told[0].contains(ZONE), "{told:?}");
+    let old = world.status.clone();
+    world.pass();
+    assert_eq!(events::between(&old, &world.status, &Outcome::default()), [], "and that once");
+}
+
+#[test]
+fn an_endpoint_that_was_told_stays_told_while_nobody_asks_whom_the_world_asks() {
+    let mut world = verified(external_dns(), Asked::Elsewhere);
+    world.spec = cloudflare();
+    let mut theirs: Vec<_> = World { asked: Asked::Elsewhere, ..world.clone() }.answered();
+    theirs.iter_mut().enumerate().for_each(|(i, r)| r.id = format!("theirs-{i}"));
+    world.records = theirs;
+    world.asked = Asked::Zone;
+    story(&mut world);
+    let told = world.status.dns.clone().unwrap().previous;
+    assert_eq!(told[0].reason.as_deref(), Some("RecordsLeftBehind"));
+    let mut seen = world.observe();
+    seen.served.clear();
+    assert_eq!(world.plan_for(&seen).left, Some(told));
 }
 
 #[test]

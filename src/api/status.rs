@@ -195,6 +195,10 @@ pub struct PreviousPlace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub secret_key: Option<String>,
+    /// The records that were written there, such as MX bounce.example.com: a hint for telling what may be left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 280)))]
+    pub records: Vec<String>,
     /// WaitingForDNS while the records there are still needed; RecordsLeftBehind when they cannot be removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -219,6 +223,7 @@ impl DnsStatus {
             zone_id: Some(self.zone_id.clone()?),
             secret_name: Some(self.secret_name.clone()?),
             secret_key: Some(self.secret_key.clone()?),
+            records: Vec::new(),
             reason: None,
             message: None,
         })
@@ -234,6 +239,7 @@ impl PreviousPlace {
             zone_id: None,
             secret_name: None,
             secret_key: None,
+            records: Vec::new(),
             reason: None,
             message: None,
         }

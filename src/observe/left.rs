@@ -40,10 +40,10 @@ pub(super) async fn observe(
         return seen;
     }
     let manual = matches!(from.spec().dns_provider(), DnsProvider::Manual);
-    let published = !manual && !wanted.is_empty() && judge::all_found(wanted, lookups);
-    if published && let Some(resolver) = sources.resolver {
-        seen.served = who_serves(resolver, wanted.iter().filter(|w| w.required).map(|w| w.name.clone())).await;
-    }
+    // Nothing is taken away by answers of an earlier pass.
+    let served = memory.served(from.now).filter(|_| !manual && !wanted.is_empty() && judge::all_found(wanted, lookups));
+    let published = served.is_some();
+    seen.served = served.cloned().unwrap_or_default();
     for place in places {
         let key = hash(&place.zone_id);
         let is_current = now.is_some_and(|view| Some(view.zone.id.as_str()) == place.zone_id.as_deref());
@@ -115,8 +115,13 @@ pub(super) fn secret_of(place: &PreviousPlace) -> Option<SecretKeyRef> {
     Some(SecretKeyRef { name: place.secret_name.clone()?, key: place.secret_key.clone()? })
 }
 
-/// Whom the world asks for these names, as far as it can be found out.
-async fn who_serves(resolver: &Resolver, names: impl IntoIterator<Item = DnsName>) -> BTreeMap<DnsName, ServedBy> {
+/// Whom the world asks for these names, as far as it can be found out: what the authority of the zone and the zone above
+/// say now. Resolvers elsewhere may go on asking the old name servers until the TTL of the delegation is over, which is why
+/// the old records stay until the name servers themselves have changed.
+pub(super) async fn who_serves(
+    resolver: &Resolver,
+    names: impl IntoIterator<Item = DnsName>,
+) -> BTreeMap<DnsName, ServedBy> {
     let names: Vec<DnsName> = names.into_iter().collect();
     stream::iter(names)
         .map(|name| async move {

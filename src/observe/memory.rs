@@ -13,7 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::duels::Duels;
 use super::holds::{Attempt, Holds};
 use super::kept::Kept;
-use super::observation::{Fault, Lookups, Question, Standing, ZoneView};
+use super::observation::{Fault, Lookups, Question, ServedBy, Standing, ZoneView};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{OnMxFailure, SecretKeyRef};
 use crate::dns::cloudflare::{ApiToken, Change, ZoneRecord};
@@ -64,6 +64,8 @@ pub struct Memory {
     /// When places that the spec has left were last looked at, and what that depended on.
     left: BTreeMap<u64, Read<u64>>,
     lookups: Option<Read<Lookups>>,
+    /// Whom the world asked for the names of the records just before.
+    served: BTreeMap<DnsName, ServedBy>,
     /// True from the pass that put the first look-ups off until they are made.
     owes_look: bool,
     evidence: Kept,
@@ -440,6 +442,16 @@ impl Memory {
         self.owes_look
     }
 
+    /// Whom the world asked just before DNS was asked, if that was in this pass.
+    pub fn served(&self, now: Timestamp) -> Option<&BTreeMap<DnsName, ServedBy>> {
+        self.lookups.as_ref().filter(|read| read.at == now).map(|_| &self.served)
+    }
+
+    /// Remembers whom the world asks.
+    pub fn served_read(&mut self, served: BTreeMap<DnsName, ServedBy>) {
+        self.served = served;
+    }
+
     /// Remembers the answers of DNS.
     pub fn lookups_read(&mut self, lookups: Lookups, now: Timestamp) {
         self.owes_look = false;
@@ -569,6 +581,16 @@ mod tests {
         }
         assert!(memory.token(&secret(0)).is_none() && memory.token(&secret(1)).is_some());
         assert_eq!(memory.tokens.len(), TOKEN_LIMIT);
+    }
+
+    #[test]
+    fn whom_the_world_asks_is_known_only_in_the_pass_that_has_asked_dns() {
+        let after = |seconds| Timestamp::from_second(seconds).unwrap();
+        let mut memory = Memory::default();
+        assert!(memory.served(after(0)).is_none());
+        memory.lookups_read(Lookups::new(), after(0));
+        memory.served_read(BTreeMap::new());
+        assert!(memory.served(after(0)).is_some() && memory.served(after(1)).is_none());
     }
 
     #[test]

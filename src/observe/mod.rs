@@ -96,18 +96,15 @@ impl Viewpoint<'_> {
         self.object.metadata.deletion_timestamp.is_some()
     }
 
-    /// Where the records are: at the place of the spec, and for clean-up where status says that they were written. That
-    /// is a hint, and needs no more: only what carries our mark is taken away there.
+    /// Where the records are: at the place of the spec, and for the clean-up of a spec without one where status says that
+    /// they were written. That is a hint, and needs no more: only what carries our mark is taken away there.
     fn place(&self) -> Option<CloudflareSpec> {
-        let last = self.last_place().filter(|_| self.deleted());
-        let last_secret = last.as_ref().and_then(left::secret_of);
         if let DnsProvider::Cloudflare(spec) = self.spec().dns_provider() {
-            let hint = last.filter(|_| last_secret.as_ref() == Some(&spec.api_token_secret_ref));
-            let zone_id = spec.zone_id.clone().or_else(|| hint?.zone_id);
-            return Some(CloudflareSpec { zone_id, ..spec.clone() });
+            return Some(spec.clone());
         }
-        let zone_id = last?.zone_id;
-        Some(CloudflareSpec { api_token_secret_ref: last_secret?, zone_id, conflict_policy: ConflictPolicy::Fail })
+        let last = self.last_place().filter(|_| self.deleted())?;
+        let api_token_secret_ref = left::secret_of(&last)?;
+        Some(CloudflareSpec { api_token_secret_ref, zone_id: last.zone_id, conflict_policy: ConflictPolicy::Fail })
     }
 
     /// The zone that status says the records were written to last, if the domain can be in it.
@@ -116,7 +113,8 @@ impl Viewpoint<'_> {
         self.can_be_in(&place).then_some(place)
     }
 
-    /// The places that status says the spec has left, as far as the domain can be there.
+    /// The places that status says the spec has left, as far as the domain can be there. For clean-up also the last one: it
+    /// is looked at beside that of the spec, for status may be wrong, and the zone of the spec may have changed.
     fn left_places(&self) -> Vec<PreviousPlace> {
         let dns = self.object.status.as_ref().and_then(|s| s.dns.as_ref());
         let mut places: Vec<PreviousPlace> = dns.map(|dns| dns.previous.clone()).unwrap_or_default();
@@ -327,12 +325,16 @@ async fn observe_zone(
         let domain = DnsName::new(&from.spec().domain);
         let ages = Ages::new(from.pace.pending, memory.has_lost_records());
         let asked = Asked { client: sources.cloudflare, token: &token, resolver: sources.resolver };
-        let view = match sources.zones.view(asked, &spec, &domain, ages).await {
-            Ok(mut view) if from.deleted() => {
-                let added = sources.zones.add_marked(asked, &mut view, &domain, &from.mark.comment()).await;
-                added.map(|()| view)
-            }
-            view => view,
+        let mark = from.mark.comment();
+        let view = match &spec.zone_id {
+            // What is to be taken away can be, whether the world asks the zone or not.
+            Some(id) if from.deleted() => sources.zones.former(asked, id, &domain, &mark).await,
+            Some(_) | None => match sources.zones.view(asked, &spec, &domain, ages).await {
+                Ok(mut view) if from.deleted() => {
+                    sources.zones.add_marked(asked, &mut view, &domain, &mark).await.map(|()| view)
+                }
+                view => view,
+            },
         };
         match view {
             Ok(view) => {
@@ -406,17 +408,23 @@ async fn observe_records(
     wanted: &[WantedRecord],
 ) -> Lookups {
     let questions: Vec<Question> = wanted.iter().map(|w| (w.name.clone(), w.data.record_type())).collect();
-    // While something is to be taken away elsewhere, only what DNS says now counts.
-    let settled = from.ready && from.left_places().is_empty();
+    // While something is to be taken away elsewhere, only what DNS says now counts. What was told to be left behind is
+    // looked at again as rarely as everything else of a Ready object.
+    let places = from.left_places();
+    let settled = from.ready && places.iter().all(PreviousPlace::is_left_behind);
     if let Some(lookups) = memory.lookups(&questions, settled, from.now, from.pace) {
         return lookups.clone();
     }
+    let names = wanted.iter().filter(|w| w.required && !places.is_empty()).map(|w| w.name.clone());
+    // Before the questions, which then go to just those name servers and not to what was remembered.
+    let served = left::who_serves(resolver, names).await;
     let lookups = look_up(resolver, questions).await;
     let wrong =
         |w: &WantedRecord| matches!(judge::judge(w, &lookups).state, RecordState::Missing | RecordState::Incorrect);
     let lost = wanted.iter().filter(|w| w.required).any(wrong);
     memory.looked_up(is_complete(wanted) && !lost, lost, from.now);
     memory.lookups_read(lookups.clone(), from.now);
+    memory.served_read(served);
     lookups
 }
 

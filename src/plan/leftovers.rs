@@ -45,7 +45,7 @@ pub fn plan_leftovers(subject: &Subject<'_>, identity: &Identity, seen: &Observa
         } else if !published {
             Fate::Needed("Its records go once the new ones are published and in DNS".to_owned())
         } else if left.place.provider == DnsProviderName::ExternalDns {
-            of_endpoint(subject, seen, plan)
+            of_endpoint(left, subject, seen, plan)
         } else {
             of_zone(left, subject, seen, plan)
         };
@@ -137,7 +137,7 @@ fn remove(left: u64, view: &ZoneView, subject: &Subject<'_>) -> Action {
 
 /// Deleting the `DNSEndpoint` has ExternalDNS remove its records, wherever those are: only when the world asks the zone
 /// that we write ourselves, and every record in it is our own, can that do no harm.
-fn of_endpoint(subject: &Subject<'_>, seen: &Observation, plan: &Plan) -> Fate {
+fn of_endpoint(left: &Left, subject: &Subject<'_>, seen: &Observation, plan: &Plan) -> Fate {
     let found = match &seen.endpoint {
         Observed::Known(Some(found)) if endpoint::is_ours(found, subject.uid, subject.mark, &subject.spec.domain) => {
             found
@@ -147,6 +147,10 @@ fn of_endpoint(subject: &Subject<'_>, seen: &Observation, plan: &Plan) -> Fate {
     };
     let Some(view) = seen.zone.known() else { return Fate::AsBefore };
     let required = || plan.wanted.iter().filter(|w| w.required);
+    if left.place.is_left_behind() && required().any(|w| !seen.served.contains_key(&w.name)) {
+        // What was told stays true while nobody has asked again.
+        return Fate::AsBefore;
+    }
     if !required().all(|w| seen.served.get(&w.name).is_some_and(|by| is_asked(&view.zone, by))) {
         return Fate::Needed(format!(
             "The DNSEndpoint goes once the world asks the Cloudflare zone {}, which has the records now",
@@ -186,7 +190,9 @@ fn may_be_asked(zone: &Zone, by: &ServedBy, now: Option<&Zone>) -> bool {
 /// The records that may be at `place`, in words.
 pub(super) fn list(place: &PreviousPlace, wanted: &[WantedRecord]) -> String {
     let zone = place.zone_name.as_deref().unwrap_or("the former zone");
-    format!("Records in {zone} at Cloudflare ({})", names(wanted))
+    // What is wanted now may have other names than what was written there.
+    let names = if place.records.is_empty() { names(wanted) } else { place.records.join(", ") };
+    format!("Records in {zone} at Cloudflare ({names})")
 }
 
 fn names(wanted: &[WantedRecord]) -> String {

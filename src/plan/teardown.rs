@@ -86,6 +86,8 @@ pub fn plan_teardown(
         given_up.extend(strays(ending, seen));
         given_up.extend(plan_left(ending, status, seen, &live, &mut actions, &mut faults));
     }
+    // The place of the spec and the last one in status may be one.
+    faults.dedup();
     if faults.is_empty() {
         let release = if given_up.is_empty() { Release::Clean } else { Release::Incomplete(given_up) };
         return Teardown { actions, release, kept };
@@ -236,7 +238,10 @@ fn plan_left(
             }
             Observed::NotConfigured => {}
             Observed::Unavailable(fault) => {
-                let what = records_in(ending, status, left.place.zone_name.as_deref());
+                let mut what = records_in(ending, status, left.place.zone_name.as_deref());
+                if !left.place.records.is_empty() {
+                    what = records_named(ending, left.place.zone_name.as_deref(), &left.place.records);
+                }
                 if left.place.is_left_behind() && is_hopeless(fault.reason) {
                     given_up.push(what);
                 } else {
@@ -251,6 +256,10 @@ fn plan_left(
 /// The records in a zone, in words.
 fn records_in(ending: &Ending<'_>, status: &SendingDomainStatus, zone: Option<&str>) -> String {
     let names: Vec<String> = status.records.iter().map(|r| format!("{} {}", r.record_type, r.name)).collect();
+    records_named(ending, zone, &names)
+}
+
+fn records_named(ending: &Ending<'_>, zone: Option<&str>, names: &[String]) -> String {
     let zone = zone.unwrap_or("the zone of the domain");
     format!("records of {} in {zone} at Cloudflare: {}", ending.spec.domain, names.join(", "))
 }
@@ -282,8 +291,11 @@ fn plan_records(
             }
         }
         Observed::NotConfigured => {}
-        // Without a zone ever found, nothing was ever written; and a zone that was found elsewhere is looked at there.
-        Observed::Unavailable(_) if zone.is_none() || seen.left.iter().any(|l| l.place.zone_id.as_deref() == zone) => {}
+        // Without a zone ever found, nothing was ever written.
+        Observed::Unavailable(_) if zone.is_none() => {}
+        // What was written is where status says, which is looked at by itself.
+        Observed::Unavailable(fault)
+            if is_hopeless(fault.reason) && seen.left.iter().any(|l| l.place.zone_id.as_deref() == zone) => {}
         Observed::Unavailable(fault) => faults.push(failed(fault)),
     }
 }

@@ -5,7 +5,7 @@ use crate::api::v1alpha1::{DnsProvider, DnsProviderName, DnsStatus, PreviousPlac
 use crate::dns::record::DnsName;
 
 /// The most places that are remembered; the oldest are forgotten.
-const PREVIOUS_LIMIT: usize = 8;
+pub(super) const PREVIOUS_LIMIT: usize = 8;
 
 /// What status says of the place of the records.
 pub(super) fn status(old: &SendingDomainStatus, report: &Report<'_>) -> DnsStatus {
@@ -21,7 +21,7 @@ pub(super) fn status(old: &SendingDomainStatus, report: &Report<'_>) -> DnsStatu
         DnsProviderName::Cloudflare | DnsProviderName::Manual => DnsStatus { provider, ..last.clone() },
     };
     let new = with_zone(kept, report);
-    let previous = previous(&last, &new, report);
+    let previous = previous(old, &last, &new, report);
     DnsStatus { previous, ..new }
 }
 
@@ -39,7 +39,7 @@ fn with_zone(status: DnsStatus, report: &Report<'_>) -> DnsStatus {
 }
 
 /// The places that were left: those of before, as far as something of ours may still be there, and the last one.
-fn previous(last: &DnsStatus, new: &DnsStatus, report: &Report<'_>) -> Vec<PreviousPlace> {
+fn previous(old: &SendingDomainStatus, last: &DnsStatus, new: &DnsStatus, report: &Report<'_>) -> Vec<PreviousPlace> {
     let mut places = report.plan.left.clone().unwrap_or_else(|| last.previous.clone());
     let domain = DnsName::new(&report.subject.spec.domain);
     let can_be_in = |zone: &str| domain.is_within(&DnsName::new(zone));
@@ -54,7 +54,8 @@ fn previous(last: &DnsStatus, new: &DnsStatus, report: &Report<'_>) -> Vec<Previ
     if last.zone_id != new.zone_id
         && let Some(place) = last.zone_place().filter(|p| p.zone_name.as_deref().is_some_and(can_be_in))
     {
-        leave(place);
+        let records = old.records.iter().take(16).map(|r| format!("{} {}", r.record_type, r.name)).collect();
+        leave(PreviousPlace { records, ..place });
     }
     let is_current = |place: &PreviousPlace| match place.provider {
         DnsProviderName::ExternalDns => new.provider == DnsProviderName::ExternalDns,

@@ -1,5 +1,6 @@
 //! The events of a pass: one for each thing that was done and for each turn of a condition, none while nothing changes.
 
+use super::dns::PREVIOUS_LIMIT;
 use super::was_ready;
 use crate::api::condition::{ConditionType, find};
 use crate::api::reason::{Reason, ReasonClass};
@@ -7,6 +8,7 @@ use crate::api::v1alpha1::{PreviousPlace, SendingDomainStatus};
 use crate::dns::cloudflare::Change;
 use crate::execute::Outcome;
 use crate::plan::Action;
+use crate::text::printable;
 
 /// An event to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +36,7 @@ pub fn between(old: &SendingDomainStatus, new: &SendingDomainStatus, outcome: &O
     notes.extend(broke(old, new, ConditionType::RecordsSynced, "SyncRecords"));
     notes.extend(broke(old, new, ConditionType::DnsVerified, "LookUp"));
     notes.extend(left_behind(old, new));
+    notes.extend(forgotten(old, new));
     notes
 }
 
@@ -52,6 +55,25 @@ fn left_behind(old: &SendingDomainStatus, new: &SendingDomainStatus) -> Vec<Note
         message: place.message.unwrap_or_default(),
     };
     untold.map(note).collect()
+}
+
+/// The spec has left more places than are remembered, so the oldest is forgotten: it is gone, and all others are still there.
+fn forgotten(old: &SendingDomainStatus, new: &SendingDomainStatus) -> Option<Note> {
+    let (old, new) = (&old.dns.as_ref()?.previous, &new.dns.as_ref()?.previous);
+    let is_there = |place: &PreviousPlace| new.iter().any(|other| other.is_same(place));
+    let (oldest, others) = old.split_first()?;
+    let is_full = old.len() == PREVIOUS_LIMIT && new.len() == PREVIOUS_LIMIT;
+    (is_full && !is_there(oldest) && others.iter().all(is_there)).then(|| Note {
+        warning: true,
+        reason: PreviousPlace::LEFT_BEHIND,
+        action: "RemoveRecords",
+        message: format!(
+            "The spec has left more than {PREVIOUS_LIMIT} places, so the oldest is remembered no more: remove the records of \
+             the domain from {} by hand{}",
+            oldest.zone_name.as_deref().map_or("the DNSEndpoint of this name".to_owned(), |zone| printable(zone, 253)),
+            if oldest.records.is_empty() { String::new() } else { format!(": {}", printable(&oldest.records.join(", "), 700)) }
+        ),
+    })
 }
 
 fn done(action: &Action) -> Note {

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::DeleteParams;
 use serde_json::json;
+use testbed::cloudflare::{ZoneChange, ZoneStatus};
 use testbed::world::object;
 
 use crate::rig::{DOMAIN, LIMIT, NAME, Rig, SECRET, ZONE};
@@ -43,6 +44,23 @@ async fn exactly_what_is_ours_goes() {
     assert_eq!(rig.foreign(), foreign);
     assert!(rig.world.ses().identity("us-east-1", "other.example").is_some());
     rig.expect_event("Normal", "IdentityDeleted").await;
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_zone_that_is_not_active_any_more_is_cleaned_too() {
+    let rig = Rig::start().await;
+    let object = rig.verified_cloudflare().await;
+    let id = object["status"]["dns"]["zoneID"].clone();
+    rig.patch(&json!({ "spec": { "dns": { "cloudflare": { "zoneID": id } } } })).await;
+    rig.until("Ready with the zone's id", |o| object::is_ready(o) && object::is_current(o)).await;
+    let foreign = rig.foreign();
+    let moved = ZoneChange { status: Some(ZoneStatus::Moved), ..ZoneChange::default() };
+    rig.world.cloudflare().change_zone(ZONE, &moved);
+    rig.world.delete(&rig.namespace, NAME).await.unwrap();
+    gone(&rig).await;
+    assert!(rig.ours().is_empty());
+    assert_eq!(rig.foreign(), foreign);
     rig.finish().await;
 }
 

@@ -69,6 +69,20 @@ async fn a10_a_forged_place_leads_clean_up_nowhere_else() {
 }
 
 #[tokio::test]
+async fn a10_a_forged_zone_id_does_not_lead_clean_up_away_from_the_zone_of_the_spec() {
+    let rig = Rig::start().await;
+    rig.verified_cloudflare().await;
+    rig.patch(&json!({ "spec": { "suspend": true } })).await;
+    rig.until("suspended", object::is_current).await;
+    // The domain is in this zone too, as far as names tell.
+    let empty = rig.world.cloudflare_zone("com");
+    rig.patch_status(NAME, &json!({ "dns": { "zoneID": empty } })).await;
+    rig.world.delete_and_wait(&rig.namespace, NAME, LIMIT).await.unwrap();
+    assert!(rig.identity().is_none() && rig.ours().is_empty());
+    rig.finish().await;
+}
+
+#[tokio::test]
 async fn a10_a_forged_region_does_not_move_the_identity() {
     let rig = Rig::start().await;
     rig.verified_cloudflare().await;
