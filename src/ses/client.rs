@@ -107,13 +107,7 @@ impl Client {
 
     /// The URLs that the environment or the AWS config file gives for SES and STS; none as a rule, for then AWS's own hold.
     pub fn configured_endpoints(&self) -> Vec<String> {
-        let of_service = |id: &str| {
-            let key =
-                ServiceConfigKey::builder().service_id(id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
-            self.base.service_config()?.load_config(key.ok()?)
-        };
-        let services = ["SESv2", "STS"].into_iter().filter_map(of_service);
-        self.base.endpoint_url().map(str::to_owned).into_iter().chain(services).collect()
+        endpoints(&self.base)
     }
 
     /// The identity `name`, or `None` if SES does not have it.
