@@ -35,24 +35,29 @@ async fn refused_by_namespace(object: &SendingDomain, context: &Context) -> Resu
     Ok(claims::not_allowed(namespace.annotations(), &object.spec).map(|message| (Reason::DomainNotAllowed, message)))
 }
 
-/// Finds the older objects that want what `object` wants.
+/// Finds the older objects that want what `object` wants, and those of any age that have the MAIL FROM domain it wants.
 fn rivals(object: &SendingDomain, account: &Account, context: &Context) -> Claim {
     let mut rivals = Claim::default();
     for store in &context.stores {
         for other in store.state() {
             let Ok(other) = &other.0 else { continue };
-            if other.uid() == object.uid() || !meet(&other.spec, &object.spec) || !is_older(other, object) {
+            if other.uid() == object.uid() || !meet(&other.spec, &object.spec) {
                 continue;
             }
             let theirs = super::pass::account(other, context);
-            if other.spec.domain == object.spec.domain && theirs.is_same_place(account) {
+            let is_same = other.spec.domain == object.spec.domain && theirs.is_same_place(account);
+            if !is_older(other, object) {
+                // A younger one that was refused has nothing yet, and stands in nobody's way.
+                let has_identity = other.status.as_ref().is_some_and(|s| s.identity.is_some());
+                rivals.mail_from_shared |= !is_same && has_identity && is_mail_from_shared(&other.spec, &object.spec);
+            } else if is_same {
                 if other.namespace() == object.namespace() {
                     rivals.domain_holder_here.get_or_insert_with(|| other.name_any());
                 } else {
                     rivals.domain_held_elsewhere = true;
                 }
             } else if is_mail_from_shared(&other.spec, &object.spec) {
-                rivals.mail_from_taken = true;
+                (rivals.mail_from_taken, rivals.mail_from_shared) = (true, true);
             }
         }
     }

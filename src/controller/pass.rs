@@ -196,10 +196,7 @@ async fn see_and_plan(
     let sight = observe::observe(viewpoint, &sources, memory, claim).await;
     let mut plan = plan::plan(subject, &sight.observation, viewpoint.now);
     // The reading itself may have to wait for its turn.
-    let (now, waiting): (Vec<Action>, Vec<Action>) =
-        plan.actions.into_iter().partition(|a| is_fresh_for(a, memory, viewpoint));
-    plan.actions = now;
-    plan.blockers.extend(waiting.iter().map(plan::waiting_for_reading));
+    plan.put_off(|a| is_fresh_for(a, memory, viewpoint));
     (sight, plan)
 }
 

@@ -171,12 +171,14 @@ pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut M
             ..nothing_seen(claim)
         });
     }
-    memory.contested(claim != Claim::default());
+    memory.contested(claim.is_contested());
     let identity = observe_identity(from, sources, memory).await;
     // Nothing is asked on behalf of an identity of somebody else.
     let ours = identity.known().and_then(Option::as_ref).filter(|identity| is_ours(from, identity));
-    // The object whose mark the identity carries has the domain, whoever is older.
-    let claim = if ours.is_some() { Claim::default() } else { claim };
+    let claim = match ours {
+        Some(identity) => claim.of_holder(identity, &from.spec().mail_from_domain()),
+        None => claim,
+    };
     if !from.deleted() && claims::refusal(&from.spec().domain, &claim).is_some() {
         // Whoever may not have the domain learns nothing about it.
         return Sight::of(nothing_seen(claim));
@@ -186,10 +188,10 @@ pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut M
     let cause = hash(&(place, ours.is_some_and(ses::identity::Identity::is_dkim_verified)));
     let endpoint = endpoint::observe(from, sources).await;
     let (lookups, evidence) = match ours {
-        Some(identity) if !from.deleted() => Box::pin(observe_dns(from, sources, memory, identity)).await,
+        Some(identity) if !from.deleted() => Box::pin(observe_dns(from, sources, memory, identity, &claim)).await,
         Some(_) | None => (Lookups::new(), Evidence::default()),
     };
-    let wanted = ours.map(|identity| desired::wanted_records(from.spec(), identity, &from.account.region));
+    let wanted = ours.map(|identity| desired::records_to_have(from.spec(), identity, &claim, &from.account.region));
     let wanted = wanted.filter(|wanted| is_complete(wanted)).unwrap_or_default();
     let left = left::observe(from, sources, memory, zone.known(), &wanted, &lookups, cause).await;
     let observation = Observation {
@@ -374,8 +376,9 @@ async fn observe_dns(
     sources: &Sources<'_>,
     memory: &mut Memory,
     identity: &ses::identity::Identity,
+    claim: &Claim,
 ) -> (Lookups, Evidence) {
-    let wanted = desired::wanted_records(from.spec(), identity, &from.account.region);
+    let wanted = desired::records_to_have(from.spec(), identity, claim, &from.account.region);
     let Some(resolver) = sources.resolver else {
         // Nobody looks, so nothing keeps SES from finding the records.
         memory.looked_up(is_complete(&wanted), false, from.now);

@@ -100,8 +100,28 @@ pub struct Claim {
     pub domain_holder_here: Option<String>,
     /// An older object of another namespace has the domain. Which one is not for this object's status.
     pub domain_held_elsewhere: bool,
-    /// Another object has the same MAIL FROM domain.
+    /// An older object has the same MAIL FROM domain.
     pub mail_from_taken: bool,
+    /// An object of any age has it: of an object that has its identity, the MAIL FROM domain is not changed to it.
+    pub mail_from_shared: bool,
+}
+
+impl Claim {
+    /// True if something stands between the object and its domain.
+    pub fn is_contested(&self) -> bool {
+        *self != Self { mail_from_shared: self.mail_from_shared, ..Self::default() }
+    }
+
+    /// What is left of it for the object whose mark `identity` carries: it has the domain, whoever is older, and keeps the
+    /// MAIL FROM domain that it has. Another one it takes from nobody.
+    #[must_use]
+    pub fn of_holder(&self, identity: &Identity, wanted: &str) -> Self {
+        let mail_from_shared = match &identity.mail_from {
+            Some(current) => self.mail_from_shared && !current.domain.eq_ignore_ascii_case(wanted),
+            None => self.mail_from_taken,
+        };
+        Self { mail_from_shared, ..Self::default() }
+    }
 }
 
 /// What was seen of the world in one pass.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Blocker;
-use crate::api::condition::ConditionType::IdentityReady;
+use crate::api::condition::ConditionType::{self, IdentityReady};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::SendingDomainSpec;
 use crate::dns::record::DnsName;
@@ -47,11 +47,16 @@ pub fn refusal(domain: &str, claim: &Claim) -> Option<Blocker> {
         return Some(Blocker::new(IdentityReady, Reason::DomainConflict, message));
     }
     if claim.mail_from_taken {
-        let message = "Another SendingDomain has the same MAIL FROM domain, or has this one's as its domain (or the other way round); \
-             SES wants a MAIL FROM domain for nothing else and exactly one MX there; set another spec.mailFrom.subdomain";
-        return Some(Blocker::new(IdentityReady, Reason::MailFromConflict, message));
+        return Some(mail_from_conflict(IdentityReady));
     }
     None
+}
+
+/// That the MAIL FROM domain of the spec belongs to somebody else.
+pub(super) fn mail_from_conflict(condition: ConditionType) -> Blocker {
+    let message = "Another SendingDomain has the same MAIL FROM domain, or has this one's as its domain (or the other way round); \
+         SES wants a MAIL FROM domain for nothing else and exactly one MX there; set another spec.mailFrom.subdomain";
+    Blocker::new(condition, Reason::MailFromConflict, message)
 }
 
 /// What the annotations of the namespace do not allow; `None` if they allow everything.

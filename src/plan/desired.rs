@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::api::v1alpha1::{DmarcAlignment, DmarcSpec, MailtoUri, RecordPurpose, SendingDomainSpec};
 use crate::dns::record::{DnsName, RecordData, WantedRecord};
+use crate::observe::observation::Claim;
 use crate::ses::identity::{DKIM_TOKENS, Identity};
 
 /// The priority of the MX that AWS documents; SES accepts any.
@@ -37,6 +38,29 @@ pub fn wanted_records(spec: &SendingDomainSpec, identity: &Identity, region: &st
             required: false,
         });
     }
+    records
+}
+
+/// The records that the domain is to have now: those that it needs, but never a record at the MAIL FROM name of somebody
+/// else. While the spec asks for such a name, the MAIL FROM domain that SES uses keeps its records.
+pub fn records_to_have(
+    spec: &SendingDomainSpec,
+    identity: &Identity,
+    claim: &Claim,
+    region: &str,
+) -> Vec<WantedRecord> {
+    if !claim.mail_from_shared {
+        return wanted_records(spec, identity, region);
+    }
+    let current = identity.mail_from.as_ref().map(|current| current.domain.to_ascii_lowercase());
+    let label = current.as_ref().and_then(|current| current.strip_suffix(&format!(".{}", spec.domain)));
+    if let Some(label) = label.filter(|label| !label.contains('.')) {
+        let mut spec = spec.clone();
+        label.clone_into(&mut spec.mail_from.subdomain);
+        return wanted_records(&spec, identity, region);
+    }
+    let mut records = wanted_records(spec, identity, region);
+    records.retain(|r| !matches!(r.purpose, RecordPurpose::Spf | RecordPurpose::BounceMx));
     records
 }
 

@@ -4,7 +4,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::{Action, Blocker, Plan, Subject, tags};
+use super::{Action, Blocker, Plan, Subject, claims, tags};
 use crate::api::condition::ConditionType::{IdentityReady, MailFromVerified};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{AdoptionPolicy, IdentityOrigin, RecordPurpose, RecordState, SendingDomainStatus};
@@ -177,6 +177,9 @@ pub fn next_rearm(started: Timestamp, rearms: i32) -> Timestamp {
 }
 
 fn plan_mail_from(subject: &Subject<'_>, identity: &Identity, seen: &Observation, now: Timestamp, plan: &mut Plan) {
+    if seen.claim.mail_from_shared {
+        return plan.blockers.push(claims::mail_from_conflict(MailFromVerified));
+    }
     let domain = subject.spec.mail_from_domain();
     let on_mx_failure = subject.spec.mail_from.on_mx_failure;
     let adopted = subject.mark.ownership(&identity.tags) == Ownership::Ours(IdentityOrigin::Adopted);

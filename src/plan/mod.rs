@@ -191,12 +191,17 @@ impl Blocker {
     }
 }
 
-/// What becomes of a write to SES while the identity, which may have changed hands, has to be read before it.
-pub fn waiting_for_reading(action: &Action) -> Blocker {
-    let is_mail_from = action.step() == Step::MailFrom;
-    let condition = if is_mail_from { ConditionType::MailFromVerified } else { ConditionType::IdentityReady };
+/// What to say of a write to SES while the identity, which may have changed hands, has to be read before it. Nothing of one
+/// that sending does not wait for: its place in the line before SES is kept, and a domain that sends is not reported broken
+/// because the line is long.
+fn waiting_for_reading(action: &Action) -> Option<Blocker> {
+    let condition = match (action.step(), action) {
+        (Step::Attributes | Step::Keys, _) | (_, Action::EnableSigning | Action::RestartDkim) => return None,
+        (Step::MailFrom, _) => ConditionType::MailFromVerified,
+        _ => ConditionType::IdentityReady,
+    };
     let message = "Waiting for a free request to SES (GetEmailIdentity); others are served first";
-    Blocker::new(condition, Reason::WaitingForSESBudget, message)
+    Some(Blocker::new(condition, Reason::WaitingForSESBudget, message))
 }
 
 /// What to do, and what cannot be done.
@@ -212,6 +217,15 @@ pub struct Plan {
     pub left: Option<Vec<PreviousPlace>>,
 }
 
+impl Plan {
+    /// Keeps the actions that `can_go` now; the others wait until the identity has been read again.
+    pub fn put_off(&mut self, can_go: impl Fn(&Action) -> bool) {
+        let (now, waiting): (Vec<Action>, Vec<Action>) = self.actions.drain(..).partition(can_go);
+        self.actions = now;
+        self.blockers.extend(waiting.iter().filter_map(waiting_for_reading));
+    }
+}
+
 /// Plans the next writes for an object that is neither deleted nor suspended.
 pub fn plan(subject: &Subject<'_>, seen: &Observation, now: Timestamp) -> Plan {
     if let Some(blocker) = claims::refusal(&subject.spec.domain, &seen.claim) {
@@ -220,7 +234,7 @@ pub fn plan(subject: &Subject<'_>, seen: &Observation, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     // Only an identity of ours may show its tokens and have its records written.
     if let Some(identity) = identity::plan_identity(subject, seen, &mut plan) {
-        plan.wanted = desired::wanted_records(subject.spec, identity, subject.region);
+        plan.wanted = desired::records_to_have(subject.spec, identity, &seen.claim, subject.region);
         identity::plan_verification(subject, identity, seen, now, &mut plan);
         if plan.actions.contains(&Action::DeleteIdentity) {
             return plan;
@@ -234,4 +248,23 @@ pub fn plan(subject: &Subject<'_>, seen: &Observation, now: Timestamp) -> Plan {
         leftovers::plan_leftovers(subject, identity, seen, &mut plan);
     }
     plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_that_sends_is_not_reported_broken_because_the_line_is_long() {
+        let set = Action::SetMailFrom { domain: "b.a.example".to_owned(), on_mx_failure: OnMxFailure::UseDefaultValue };
+        let tag = Action::TagIdentity { tags: BTreeMap::new() };
+        let mut plan = Plan { actions: vec![tag, Action::EnableSigning, set.clone()], ..Plan::default() };
+        plan.put_off(|_| false);
+        assert!(plan.actions.is_empty());
+        let told: Vec<_> = plan.blockers.iter().map(|b| (b.condition, b.reason)).collect();
+        assert_eq!(told, [(ConditionType::MailFromVerified, Reason::WaitingForSESBudget)]);
+        let mut plan = Plan { actions: vec![set.clone()], ..Plan::default() };
+        plan.put_off(|_| true);
+        assert_eq!((plan.actions, plan.blockers), (vec![set], vec![]));
+    }
 }

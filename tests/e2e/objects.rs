@@ -89,5 +89,17 @@ async fn a6_parent_and_child_get_along_and_a_mail_from_name_belongs_to_one() {
     rig.world.patch(&rig.namespace, "news", &other).await.unwrap();
     rig.until_named("news", "Ready", object::is_ready).await;
     assert!(object::is_ready(&rig.world.get(&rig.namespace, NAME).await.unwrap().unwrap()));
+    // Nor does one that has its identity take the domain of another for its MAIL FROM later.
+    later().await;
+    rig.reset_calls();
+    let taken = json!({ "spec": { "mailFrom": { "subdomain": "mail" } } });
+    rig.world.patch(&rig.namespace, "parent", &taken).await.unwrap();
+    let refused = rig.until_named("parent", "MailFromConflict", is_refused).await;
+    assert_eq!(object::records(&refused).len(), 5, "its own records stay");
+    later().await;
+    assert_eq!(rig.outside_writes(), [""; 0]);
+    let own = json!({ "spec": { "mailFrom": { "subdomain": "bounce" } } });
+    rig.world.patch(&rig.namespace, "parent", &own).await.unwrap();
+    rig.until_named("parent", "Ready", object::is_ready).await;
     rig.finish().await;
 }
