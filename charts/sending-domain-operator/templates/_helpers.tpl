@@ -1,0 +1,166 @@
+{{- define "operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The name of every object. Suffixes must fit into 63 characters too: the longest is "-leader-election". */}}
+{{- define "operator.fullname" -}}
+{{- $name := include "operator.name" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 47 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 47 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 47 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "operator.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
+{{/* What never changes: a Deployment's selector cannot. */}}
+{{- define "operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/component: controller
+{{- end }}
+
+{{- define "operator.labels" -}}
+{{ include "operator.selectorLabels" . }}
+app.kubernetes.io/part-of: sending-domain-operator
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "operator.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "operator.image" -}}
+{{- $registry := default .Values.image.registry .Values.global.imageRegistry }}
+{{- $repository := .Values.image.repository }}
+{{- if $registry }}{{ $repository = printf "%s/%s" $registry $repository }}{{ end }}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" $repository .Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" $repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- end }}
+{{- end }}
+
+{{- define "operator.pullSecrets" -}}
+{{- $secrets := list }}
+{{- range concat (.Values.global.imagePullSecrets | default list) (.Values.imagePullSecrets | default list) }}
+{{- if kindIs "string" . }}{{ $secrets = append $secrets (dict "name" .) }}{{ else }}{{ $secrets = append $secrets . }}{{ end }}
+{{- end }}
+{{- if $secrets }}{{ toYaml (uniq $secrets) }}{{ end }}
+{{- end }}
+
+{{- define "operator.leaseNamespace" -}}
+{{- default (include "operator.namespace" .) .Values.leaderElection.namespace }}
+{{- end }}
+
+{{/* One flag for each value that is set; false and 0 are set, null and empty are not. An address ":PORT" is of both families of IP, and an unquoted off is false in YAML. */}}
+{{- define "operator.args" -}}
+- run
+{{- $o := .Values.operator }}
+{{- $flags := list
+  (list "watch-namespace" (join "," $o.watchNamespaces))
+  (list "watch-label-selector" $o.watchLabelSelector)
+  (list "owner-id" $o.ownerID)
+  (list "aws-region" $o.awsRegion)
+  (list "ses-requests-per-second" $o.sesRequestsPerSecond)
+  (list "ambient-credentials" $o.ambientCredentials)
+  (list "allow-adoption" $o.allowAdoption)
+  (list "require-namespace-claims" $o.requireNamespaceClaims)
+  (list "cloudflare-base-url" $o.cloudflareBaseURL)
+  (list "cloudflare-requests-per-5m" $o.cloudflareRequestsPer5m)
+  (list "dns-check" (ternary "off" (toString $o.dnsCheck) (eq (toString $o.dnsCheck) "false")))
+  (list "dns-resolvers" (join "," $o.dnsResolvers))
+  (list "dns-authoritative-port" $o.dnsAuthoritativePort)
+  (list "dns-allow-private-nameservers" $o.dnsAllowPrivateNameservers)
+  (list "pending-interval" $o.pendingInterval)
+  (list "verified-interval" $o.verifiedInterval)
+  (list "cleanup-grace" $o.cleanupGrace)
+  (list "metrics-address" (ternary (printf ":%d" (int .Values.metrics.port)) "0" .Values.metrics.enabled))
+  (list "health-address" (printf ":%d" (int .Values.healthPort)))
+  (list "leader-elect" .Values.leaderElection.enabled)
+  (list "leader-election-namespace" (ternary .Values.leaderElection.namespace "" .Values.leaderElection.enabled))
+  (list "dry-run" $o.dryRun)
+  (list "log-format" $o.logFormat)
+  (list "log-level" $o.logLevel)
+}}
+{{- range $flags }}
+{{- $value := index . 1 }}
+{{- if not (kindIs "invalid" $value) }}
+{{- /* Numbers of a values file are floats, which are printed as 1e+06. */}}
+{{- $text := toString $value }}
+{{- if kindIs "float64" $value }}{{ $text = toString (int64 $value) }}{{ end }}
+{{- if ne $text "" }}
+- {{ printf "--%s=%s" (index . 0) $text | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with .Values.extraArgs }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "operator.proxyEnv" -}}
+{{- with .Values.httpProxy }}
+- name: HTTP_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.httpsProxy }}
+- name: HTTPS_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.noProxy }}
+- name: NO_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
+
+{{/* (dict "root" $ "mode" … "api" … "what" …): "true" if the object is to be rendered. */}}
+{{- define "operator.renders" -}}
+{{- if or (eq .mode "alwaysRender") (.root.Capabilities.APIVersions.Has .api) -}}
+true
+{{- else if eq .mode "failIfMissing" -}}
+{{- fail (printf "%s.enabled: the cluster has no %s; install the Prometheus operator first, or set renderMode" .what .api) }}
+{{- end }}
+{{- end }}
+
+{{/* What is wrong between values; within one, the schema says so. */}}
+{{- define "operator.check" -}}
+{{- if and (gt (int .Values.replicaCount) 1) (not .Values.leaderElection.enabled) }}
+{{- fail "leaderElection.enabled must be true with more than one replica: two would work on the same domains" }}
+{{- end }}
+{{- if and .Values.metrics.serviceMonitor.enabled (not (and .Values.metrics.enabled .Values.metrics.service.enabled)) }}
+{{- fail "metrics.serviceMonitor.enabled needs metrics.enabled and metrics.service.enabled" }}
+{{- end }}
+{{- if and .Values.metrics.podMonitor.enabled (not .Values.metrics.enabled) }}
+{{- fail "metrics.podMonitor.enabled needs metrics.enabled" }}
+{{- end }}
+{{- if and .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled }}
+{{- fail "metrics.podMonitor.enabled and metrics.serviceMonitor.enabled would scrape everything twice: choose one" }}
+{{- end }}
+{{- if and .Values.metrics.enabled (eq (int .Values.metrics.port) (int .Values.healthPort)) }}
+{{- fail "metrics.port and healthPort must differ" }}
+{{- end }}
+{{- if and (not (kindIs "invalid" .Values.podDisruptionBudget.minAvailable)) (not (kindIs "invalid" .Values.podDisruptionBudget.maxUnavailable)) }}
+{{- fail "podDisruptionBudget: set minAvailable or maxUnavailable, not both" }}
+{{- end }}
+{{- end }}
+
+{{- define "operator.subject" -}}
+- kind: ServiceAccount
+  name: {{ include "operator.serviceAccountName" . }}
+  namespace: {{ include "operator.namespace" . }}
+{{- end }}
