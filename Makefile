@@ -17,11 +17,11 @@ need = command -v $(1) >/dev/null 2>&1 || { echo "no $(1): install $(2)" >&2; ex
 
 BENCH ?=
 
-.PHONY: help build controlplane demo bench test lint generate rust
+.PHONY: help build controlplane tools demo bench test test-chart test-alerts test-packaging lint generate rust go
 
 help: ## This list
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  make demo KEEP=1   the same, and leaves it up to play with"
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  make demo KEEP=1     the same, and leaves it up to play with"
 
 build: rust ## The operator
 	@cargo build
@@ -35,10 +35,25 @@ demo: rust ## From `kubectl apply` to Verified on a real control plane, all on t
 bench: rust ## What a fleet of 100 domains costs an SES of one request per second; takes half an hour
 	@$(ASSETS) && cargo build --release && cargo run -q --release -p testbed --bin bench -- $(BENCH)
 
+tools: go ## helm, helm-unittest, helm-docs, promtool and Argo CD's engines for the tests, built once into a cache
+	@hack/build-tools.sh helm helm-unittest helm-docs promtool kube-verdict >/dev/null
+
 test: lint ## Formatting, lints and every test, those on a real control plane too
 	@$(ASSETS) && cargo test -p testbed && cargo test --doc \
 	  && cargo test --lib --bins $(OTHERS:%=--test %) \
 	  && RUST_TEST_THREADS=$${RUST_TEST_THREADS:-5} cargo test $(WAITING:%=--test %)
+
+test-chart: go ## The chart's own tests, by helm-unittest
+	@"$$(hack/build-tools.sh helm-unittest)/helm-unittest" --strict charts/sending-domain-operator
+
+test-alerts: go ## The alerts, by promtool: each fires once and keeps silent once
+	@promtool="$$(hack/build-tools.sh promtool)/promtool" && \
+		"$$promtool" check rules --lint=all charts/sending-domain-operator/files/alerts.yaml && \
+		"$$promtool" test rules tests/alerts/alerts_test.yaml
+
+test-packaging: go ## Chart, manifests and Argo CD's scripts: helm, kubectl and Argo CD's engines on a real API server
+	@hack/build-tools.sh helm helm-docs kube-verdict >/dev/null && cd tests/packaging && \
+		GOTOOLCHAIN=local GOWORK=off go vet ./... && GOTOOLCHAIN=local GOWORK=off go test -count=1 ./...
 
 lint: rust ## Formatting and lints
 	@cargo fmt --version >/dev/null 2>&1 || { echo "no rustfmt: install $(RUST)" >&2; exit 1; }
@@ -46,9 +61,13 @@ lint: rust ## Formatting and lints
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets -- -D warnings
 
-generate: rust ## The CRD, from the Rust types
+generate: rust go ## The CRD, from the Rust types, and what is made of it and of the chart
 	@mkdir -p crds && cargo run -q -- crd > crds/.new.yaml && mv crds/.new.yaml crds/sendingdomains.yaml
+	@hack/generate-packaging.sh
 
 rust:
 	@$(call need,cargo,$(RUST))
 	@$(call need,cc,a C compiler such as gcc or clang)
+
+go:
+	@$(call need,go,Go 1.26 or newer)

@@ -1,0 +1,115 @@
+package packaging
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+type alertsFile struct {
+	Groups []struct {
+		Rules []struct {
+			Alert       string            `json:"alert"`
+			Expr        string            `json:"expr"`
+			Labels      map[string]string `json:"labels"`
+			Annotations map[string]string `json:"annotations"`
+		} `json:"rules"`
+	} `json:"groups"`
+}
+
+func alerts(t *testing.T) alertsFile {
+	t.Helper()
+	var file alertsFile
+	if err := yaml.Unmarshal([]byte(read(t, chart+"/files/alerts.yaml")), &file); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestEveryAlertHasARunbookAndACaseEachOfFiringAndSilence(t *testing.T) {
+	runbooks := read(t, root+"/docs/runbooks.md")
+	cases := read(t, root+"/tests/alerts/alerts_test.yaml")
+	count := 0
+	for _, group := range alerts(t).Groups {
+		for _, rule := range group.Rules {
+			count++
+			anchor := "#" + strings.ToLower(rule.Alert)
+			if !strings.HasSuffix(rule.Annotations["runbook_url"], "docs/runbooks.md"+anchor) {
+				t.Errorf("%s: runbook_url is %q", rule.Alert, rule.Annotations["runbook_url"])
+			}
+			if !strings.Contains(runbooks, "\n## "+rule.Alert+"\n") {
+				t.Errorf("docs/runbooks.md has no heading %s", rule.Alert)
+			}
+			for _, name := range []string{rule.Alert + " fires", rule.Alert + " keeps silent"} {
+				if strings.Count(cases, "name: "+name+"\n") != 1 {
+					t.Errorf("tests/alerts has not one case %q", name)
+				}
+			}
+			for _, label := range []string{"severity", "operator_health_impact"} {
+				if rule.Labels[label] == "" {
+					t.Errorf("%s has no label %s", rule.Alert, label)
+				}
+			}
+		}
+	}
+	if headings := strings.Count(runbooks, "\n## SendingDomain"); headings != count {
+		t.Errorf("%d runbooks for %d alerts", headings, count)
+	}
+}
+
+var metricName = regexp.MustCompile(`\bsendingdomain_[a-z_]+`)
+
+// Whoever renames a metric has to rename it where it is read.
+func TestAlertsAndDashboardReadMetricsThatTheOperatorHas(t *testing.T) {
+	known := metrics(t)
+	var dashboard any
+	text := read(t, chart+"/files/dashboard.json")
+	if err := json.Unmarshal([]byte(text), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	for what, text := range map[string]string{"the dashboard": text, "the alerts": read(t, chart+"/files/alerts.yaml")} {
+		names := metricName.FindAllString(text, -1)
+		if len(names) < 5 {
+			t.Errorf("%s reads only %v", what, names)
+		}
+		for _, name := range names {
+			if !known[name] {
+				t.Errorf("%s reads %s, which the operator does not have", what, name)
+			}
+		}
+	}
+}
+
+// metrics reads the names from the source, with the endings that the registry adds.
+func metrics(t *testing.T) map[string]bool {
+	t.Helper()
+	files, err := filepath.Glob(root + "/src/telemetry/metrics/*.rs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := read(t, root+"/src/telemetry/metrics.rs")
+	for _, file := range files {
+		if !strings.HasSuffix(file, "tests.rs") {
+			source += read(t, file)
+		}
+	}
+	known := map[string]bool{}
+	declared := regexp.MustCompile(`(?:register|register_with_unit|encode_descriptor)\(\s*"([a-z_]+)"([^;]*);`)
+	for _, match := range declared.FindAllStringSubmatch(source, -1) {
+		name := "sendingdomain_" + match[1]
+		if strings.Contains(match[2], "Unit::Seconds") {
+			name += "_seconds"
+		}
+		for _, ending := range []string{"", "_total", "_bucket", "_sum", "_count"} {
+			known[name+ending] = true
+		}
+	}
+	if len(known) < 50 {
+		t.Fatalf("only %v found in the source", sorted(known))
+	}
+	return known
+}

@@ -1,0 +1,327 @@
+package packaging
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+const token = "packaging-admin"
+
+// server starts etcd and kube-apiserver for one test, and points kubectl and helm at them.
+func server(t *testing.T) {
+	t.Helper()
+	directory := t.TempDir()
+	ports := freePorts(t, 3)
+	etcd, peer, url := "http://127.0.0.1:"+ports[0], "http://127.0.0.1:"+ports[1], "https://127.0.0.1:"+ports[2]
+	write := func(name, text string) string {
+		path := filepath.Join(directory, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	tokens := write("tokens.csv", token+",admin,admin,system:masters\n")
+	key := write("key.pem", newKey(t))
+	start(t, directory, "etcd", "--data-dir="+filepath.Join(directory, "etcd"), "--unsafe-no-fsync", "--log-level=warn",
+		"--listen-client-urls="+etcd, "--advertise-client-urls="+etcd, "--listen-peer-urls="+peer,
+		"--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer)
+	start(t, directory, "kube-apiserver", "--etcd-servers="+etcd, "--secure-port="+ports[2],
+		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
+		"--service-cluster-ip-range=10.0.0.0/24", "--cert-dir="+filepath.Join(directory, "certificates"),
+		"--authorization-mode=RBAC", "--token-auth-file="+tokens,
+		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+key,
+		"--service-account-signing-key-file="+key, "--disable-admission-plugins=ServiceAccount")
+	config := write("kubeconfig", fmt.Sprintf(`{"apiVersion": "v1", "kind": "Config", "current-context": "c",
+		"clusters": [{"name": "c", "cluster": {"server": %q, "insecure-skip-tls-verify": true}}],
+		"users": [{"name": "c", "user": {"token": %q}}],
+		"contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}]}`, url, token))
+	t.Setenv("KUBECONFIG", config)
+	t.Setenv("KUBECACHEDIR", filepath.Join(directory, "cache"))
+	awaitReady(t, url, filepath.Join(directory, "kube-apiserver.log"))
+}
+
+// newKey signs the tokens of ServiceAccounts.
+func newKey(t *testing.T) string {
+	t.Helper()
+	pair, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalECPrivateKey(pair)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
+}
+
+func freePorts(t *testing.T, count int) []string {
+	t.Helper()
+	ports := make([]string, count)
+	for i := range ports {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		_, ports[i], _ = net.SplitHostPort(listener.Addr().String())
+	}
+	return ports
+}
+
+func start(t *testing.T, directory, name string, args ...string) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(directory, name+".log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(filepath.Join(assets, name), args...)
+	command.Stdout, command.Stderr = log, log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+}
+
+func awaitReady(t *testing.T, url, log string) {
+	t.Helper()
+	client := http.Client{
+		Timeout:   2 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, // our own, on loopback
+	}
+	request, err := http.NewRequest(http.MethodGet, url+"/readyz", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		if answer, err := client.Do(request); err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return
+			}
+		}
+	}
+	t.Fatalf("kube-apiserver did not come up:\n%s", read(t, log))
+}
+
+func get(t *testing.T, args ...string) object {
+	t.Helper()
+	var one object
+	if err := json.Unmarshal([]byte(run(t, "kubectl", append([]string{"get", "-o", "json"}, args...)...)), &one); err != nil {
+		t.Fatal(err)
+	}
+	return one
+}
+
+func at(value any, path ...any) any {
+	for _, step := range path {
+		switch step := step.(type) {
+		case string:
+			value = value.(object)[step]
+		case int:
+			value = value.([]any)[step]
+		}
+	}
+	return value
+}
+
+func helm(t *testing.T, args ...string) string {
+	t.Helper()
+	return run(t, "helm", append(args, "--namespace", namespace)...)
+}
+
+func deployment(t *testing.T) object {
+	t.Helper()
+	return get(t, "deployment", release, "-n", namespace)
+}
+
+const crd = "crd/sendingdomains.sendingdomain.dev"
+
+// One life of an installation, on a real API server. Nothing runs the pods: there are no nodes.
+func TestTheChartLives(t *testing.T) {
+	server(t)
+	run(t, "kubectl", "apply", "-f", root+"/config/manager/namespace.yaml")
+	helm(t, "install", release, chart)
+	run(t, "kubectl", "wait", "--for=condition=Established", "--timeout=30s", crd)
+
+	t.Run("every sample is accepted", func(t *testing.T) {
+		samples := run(t, "kubectl", "apply", "--dry-run=server", "--validate=strict", "-o", "name", "-R", "-f", root+"/config/samples")
+		files, err := filepath.Glob(root + "/config/samples/features/*.yaml")
+		if err != nil || strings.Count(samples, "\n") != len(files)+2 || len(files) < 7 {
+			t.Fatalf("%v %v: %s", err, files, samples)
+		}
+	})
+	t.Run("the pod meets the restricted standard, which its namespace enforces", restrictedPod)
+	run(t, "kubectl", "apply", "-f", root+"/config/samples/manual.yaml")
+	domain := []string{"sendingdomain", "news-example-org"}
+	uid := at(get(t, domain...), "metadata", "uid")
+
+	t.Run("upgrade and rollback leave domains alone", func(t *testing.T) {
+		first := deployment(t)
+		helm(t, "upgrade", release, chart, "--set", "image.tag=next,operator.ownerID=prod,replicaCount=3")
+		upgraded := deployment(t)
+		if image := at(upgraded, "spec", "template", "spec", "containers", 0, "image"); image != "ghcr.io/sendingdomain/sending-domain-operator:next" {
+			t.Fatalf("image after the upgrade: %v", image)
+		}
+		helm(t, "rollback", release, "1")
+		want, _ := yaml.Marshal(at(first, "spec"))
+		if got, _ := yaml.Marshal(at(deployment(t), "spec")); string(got) != string(want) {
+			t.Fatalf("after the rollback:\n%s\nnot:\n%s", got, want)
+		}
+		if after := at(get(t, domain...), "metadata", "uid"); after != uid {
+			t.Fatalf("another domain: %v, not %v", after, uid)
+		}
+	})
+	t.Run("the operator may do what it must, and no more", clusterWideRights)
+	t.Run("uninstalling keeps CRD and domains, installing takes them up", func(t *testing.T) {
+		helm(t, "uninstall", release)
+		if after := at(get(t, domain...), "metadata", "uid"); after != uid {
+			t.Fatalf("another domain: %v, not %v", after, uid)
+		}
+		refused(t, "NotFound", "", "kubectl", "get", "clusterrole", release)
+		helm(t, "install", release, chart, "--set", "operator.watchNamespaces={default}")
+	})
+	t.Run("in a few namespaces it may do nothing elsewhere", scopedRights)
+	t.Run("values that cannot be are refused by helm", func(t *testing.T) {
+		refused(t, "additional properties", "", "helm", "upgrade", release, chart, "-n", namespace, "--set", "replicas=1")
+	})
+	t.Run("mistakes of names are refused before anything is changed", func(t *testing.T) {
+		refused(t, "leaderElection.enabled must be true", "", "helm", "upgrade", release, chart, "-n", namespace, "--set", "leaderElection.enabled=false")
+	})
+}
+
+func restrictedPod(t *testing.T) {
+	template := at(deployment(t), "spec", "template").(object)
+	pod := func(change func(object)) string {
+		text, _ := json.Marshal(template)
+		var copied object
+		_ = json.Unmarshal(text, &copied)
+		copied["apiVersion"], copied["kind"] = "v1", "Pod"
+		copied["metadata"].(object)["name"] = "try"
+		change(copied["spec"].(object))
+		text, _ = json.Marshal(copied)
+		return string(text)
+	}
+	create := []string{"create", "--dry-run=server", "-n", namespace, "-f", "-"}
+	feed(t, pod(func(object) {}), "kubectl", create...)
+	refused(t, "violates PodSecurity", pod(func(spec object) { delete(spec, "securityContext") }), "kubectl", create...)
+}
+
+// may asks the authorizer of the API server, as the operator's ServiceAccount.
+func may(t *testing.T, want bool, question ...string) {
+	t.Helper()
+	account := "system:serviceaccount:" + namespace + ":" + release
+	args := append([]string{"auth", "can-i", "--as=" + account}, question...)
+	var got string
+	// The authorizer follows a watch.
+	for range 50 {
+		got, _ = try("", "kubectl", args...)
+		if strings.HasPrefix(got, "yes") == want {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Errorf("%v: %s", question, got)
+}
+
+func clusterWideRights(t *testing.T) {
+	may(t, true, "list", "sendingdomains", "-A")
+	may(t, true, "get", "secrets/cloudflare", "-n", "default")
+	may(t, true, "patch", "sendingdomains", "--subresource=status", "-n", "default")
+	may(t, true, "update", "leases/sending-domain-operator", "-n", namespace)
+	for _, question := range [][]string{
+		{"list", "secrets", "-A"}, {"watch", "secrets", "-n", "default"}, {"update", "secrets", "-n", "default"},
+		{"create", "sendingdomains", "-n", "default"}, {"delete", "sendingdomains", "-n", "default"},
+		{"get", "pods", "-n", "default"}, {"create", "serviceaccounts", "--subresource=token", "-n", namespace},
+		{"update", "leases/other", "-n", namespace}, {"create", "leases", "-n", "default"},
+		{"escalate", "clusterroles"}, {"bind", "clusterroles"}, {"impersonate", "users"}, {"patch", "customresourcedefinitions"},
+	} {
+		may(t, false, question...)
+	}
+}
+
+func scopedRights(t *testing.T) {
+	may(t, true, "list", "sendingdomains", "-n", "default")
+	may(t, true, "get", "secrets/cloudflare", "-n", "default")
+	may(t, true, "get", "namespaces/default", "-n", "default")
+	may(t, true, "get", "namespaces/kube-system", "-n", "kube-system")
+	for _, question := range [][]string{
+		{"list", "sendingdomains", "-A"}, {"list", "sendingdomains", "-n", "kube-public"},
+		{"get", "secrets/any", "-n", "kube-public"}, {"get", "secrets/any", "-n", "kube-system"},
+		{"get", "namespaces/kube-public", "-n", "kube-public"}, {"list", "namespaces"},
+	} {
+		may(t, false, question...)
+	}
+}
+
+// The single file, and what Argo CD makes of the chart: applied by each of its ways, nothing is out of sync afterwards.
+func TestNothingDriftsAfterItWasApplied(t *testing.T) {
+	server(t)
+	run(t, "kubectl", "apply", "--server-side", "--validate=strict", "-f", root+"/dist/install.yaml")
+	run(t, "kubectl", "diff", "--server-side", "-f", root+"/dist/install.yaml")
+
+	directory := t.TempDir()
+	desired := filepath.Join(directory, "desired.yaml")
+	if err := os.WriteFile(desired, []byte(template(t)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	live := filepath.Join(directory, "live.json")
+	compare := func(t *testing.T) string {
+		t.Helper()
+		if err := os.WriteFile(live, []byte(run(t, "kubectl", "get", "-f", desired, "-o", "json")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return run(t, "kube-verdict", "drift", desired, live)
+	}
+	t.Run("by server-side apply", func(t *testing.T) {
+		run(t, "kubectl", "apply", "--server-side", "--force-conflicts", "--field-manager=argocd-controller", "-f", desired)
+		run(t, "kubectl", "diff", "--server-side", "--field-manager=argocd-controller", "-f", desired)
+		t.Log(compare(t))
+	})
+	t.Run("by client-side apply", func(t *testing.T) {
+		run(t, "kubectl", "delete", "--wait=false", "-f", desired)
+		run(t, "kubectl", "wait", "--for=delete", "--timeout=30s", crd)
+		run(t, "kubectl", "apply", "-f", desired)
+		t.Log(compare(t))
+	})
+	t.Run("the domains of the documented Application", func(t *testing.T) {
+		run(t, "kubectl", "wait", "--for=condition=Established", "--timeout=30s", crd)
+		domains := root + "/deploy/argocd/domains/mail-example-com.yaml"
+		run(t, "kubectl", "apply", "-n", "default", "-f", domains)
+		if err := os.WriteFile(live, []byte(run(t, "kubectl", "get", "-n", "default", "-f", domains, "-o", "json")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		placed := filepath.Join(directory, "placed.yaml")
+		text := strings.Replace(read(t, domains), "metadata:\n", "metadata:\n  namespace: default\n", 1)
+		if err := os.WriteFile(placed, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		run(t, "kube-verdict", "drift", placed, live)
+	})
+	t.Run("and a change by others is seen", func(t *testing.T) {
+		run(t, "kubectl", "scale", "deployment", release, "-n", namespace, "--replicas=7")
+		if err := os.WriteFile(live, []byte(run(t, "kubectl", "get", "-f", desired, "-o", "json")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, "is OutOfSync", "", "kube-verdict", "drift", desired, live)
+	})
+}
