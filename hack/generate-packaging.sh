@@ -19,7 +19,7 @@ case ${1:-} in
 esac
 tools=$(hack/build-tools.sh helm helm-docs kube-verdict)
 PATH="$(printf '%s' "$tools" | tr '\n' ':'):$PATH"
-command -v kubectl >/dev/null || PATH="$PATH:$(hack/build-controlplane.sh)"
+command -v kubectl >/dev/null || PATH="$PATH:$(hack/build-controlplane.sh):$(hack/build-controlplane.sh --where)"
 chart=charts/sending-domain-operator
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -168,3 +168,34 @@ func sorted[V any](set map[string]V) []string {
 	sort.Strings(keys)
 	return keys
 }
+
+// An overlay changes namespace, image and arguments without touching the base.
+func TestAnOverlayChangesNamespaceImageAndArguments(t *testing.T) {
+	directory := t.TempDir()
+	if err := os.CopyFS(filepath.Join(directory, "config"), os.DirFS(root+"/config")); err != nil {
+		t.Fatal(err)
+	}
+	overlay := `
+namespace: elsewhere
+resources: [config/default]
+images: [{name: ghcr.io/sendingdomain/sending-domain-operator, newName: mirror.local/op, newTag: v9}]
+patches:
+  - target: {kind: Deployment}
+    patch: '[{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--owner-id=prod"}]'
+`
+	if err := os.WriteFile(filepath.Join(directory, "kustomization.yaml"), []byte(overlay), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := run(t, "kubectl", "kustomize", directory)
+	for key := range objects(t, text) {
+		// The cluster's own objects have no namespace.
+		if !strings.Contains(key, " <nil>/") && !strings.Contains(key, " elsewhere/") {
+			t.Errorf("%s is not in the namespace of the overlay", key)
+		}
+	}
+	for words, count := range map[string]int{"image: mirror.local/op:v9": 1, "- --owner-id=prod": 1, namespace: 0} {
+		if got := strings.Count(text, words); got != count {
+			t.Errorf("%q is there %d times, not %d", words, got, count)
+		}
+	}
+}

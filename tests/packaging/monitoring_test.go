@@ -2,6 +2,8 @@ package packaging
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -112,4 +114,38 @@ func metrics(t *testing.T) map[string]bool {
 		t.Fatalf("only %v found in the source", sorted(known))
 	}
 	return known
+}
+
+// Prometheus's own parser reads each query of the dashboard.
+func TestTheQueriesOfTheDashboardAreSound(t *testing.T) {
+	var dashboard struct {
+		Panels []struct {
+			Title   string `json:"title"`
+			Targets []struct {
+				Expr string `json:"expr"`
+			} `json:"targets"`
+		} `json:"panels"`
+	}
+	if err := json.Unmarshal([]byte(read(t, chart+"/files/dashboard.json")), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	variables := strings.NewReplacer("$__rate_interval", "5m", "$namespace", ".*")
+	var rules []object
+	for _, panel := range dashboard.Panels {
+		for _, target := range panel.Targets {
+			rules = append(rules, object{"record": fmt.Sprintf("query:%d", len(rules)), "expr": variables.Replace(target.Expr)})
+		}
+	}
+	if len(rules) < 20 {
+		t.Fatalf("only %d queries", len(rules))
+	}
+	text, err := yaml.Marshal(object{"groups": []object{{"name": "dashboard", "rules": rules}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "promtool", "check", "rules", file)
 }

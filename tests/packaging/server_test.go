@@ -201,6 +201,21 @@ func TestTheChartLives(t *testing.T) {
 		helm(t, "install", release, chart, "--set", "operator.watchNamespaces={default}")
 	})
 	t.Run("in a few namespaces it may do nothing elsewhere", scopedRights)
+	t.Run("claims are enforced at the door", func(t *testing.T) {
+		helm(t, "upgrade", release, chart, "--set", "operator.requireNamespaceClaims=true")
+		// The API server takes a policy up within seconds.
+		var err error
+		for range 100 {
+			_, err = try("", "kubectl", "apply", "--dry-run=server", "-f", root+"/config/samples/cloudflare.yaml")
+			if err != nil {
+				break
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+		if err == nil || !strings.Contains(err.Error(), "may not claim mail.example.com") {
+			t.Fatalf("not refused by the policy: %v", err)
+		}
+	})
 	t.Run("values that cannot be are refused by helm", func(t *testing.T) {
 		refused(t, "additional properties", "", "helm", "upgrade", release, chart, "-n", namespace, "--set", "replicas=1")
 	})

@@ -30,11 +30,16 @@ func TestMain(m *testing.M) {
 }
 
 func prepare() error {
-	tools, err := script("hack/build-tools.sh", "helm", "kube-verdict")
+	tools, err := script("hack/build-tools.sh", "helm", "kube-verdict", "promtool")
 	if err != nil {
 		return err
 	}
 	if assets, err = script("hack/build-controlplane.sh"); err != nil {
+		return err
+	}
+	// Where KUBEBUILDER_ASSETS names a control plane without kubectl, that is in the cache.
+	cache, err := script("hack/build-controlplane.sh", "--where")
+	if err != nil {
 		return err
 	}
 	home, err := os.MkdirTemp("", "packaging")
@@ -42,7 +47,7 @@ func prepare() error {
 		return err
 	}
 	// The user's kubectl first, as in the scripts; nothing of the user's own settings.
-	path := append(strings.Fields(tools), os.Getenv("PATH"), assets)
+	path := append(strings.Fields(tools), os.Getenv("PATH"), assets, cache)
 	for name, value := range map[string]string{
 		"PATH":         strings.Join(path, string(os.PathListSeparator)),
 		"KUBECACHEDIR": home, "HELM_CACHE_HOME": home, "HELM_CONFIG_HOME": home, "HELM_DATA_HOME": home,
