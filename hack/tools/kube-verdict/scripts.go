@@ -118,15 +118,15 @@ func offers(path string, want []v1alpha1.ResourceAction, vm lua.VM) error {
 	if err != nil {
 		return err
 	}
-	disabled := func(actions []v1alpha1.ResourceAction) map[string]bool {
-		by := map[string]bool{}
+	byName := func(actions []v1alpha1.ResourceAction) map[string]v1alpha1.ResourceAction {
+		by := map[string]v1alpha1.ResourceAction{}
 		for _, action := range actions {
-			by[action.Name] = action.Disabled
+			by[action.Name] = action
 		}
 		return by
 	}
-	if !reflect.DeepEqual(disabled(got), disabled(want)) {
-		return fmt.Errorf("offered (true: disabled) %v, not %v", disabled(got), disabled(want))
+	if !reflect.DeepEqual(byName(got), byName(want)) {
+		return fmt.Errorf("offered %v, not %v", byName(got), byName(want))
 	}
 	return nil
 }
