@@ -23,10 +23,26 @@ import (
 
 const token = "packaging-admin"
 
+// A free port is only free until somebody else takes it.
+const attempts = 4
+
 // server starts etcd and kube-apiserver for one test, and points kubectl and helm at them.
 func server(t *testing.T) {
 	t.Helper()
-	directory := t.TempDir()
+	for attempt := 1; ; attempt++ {
+		err := boot(t, t.TempDir())
+		if err == nil {
+			return
+		}
+		if attempt == attempts {
+			t.Fatal(err)
+		}
+		t.Log(err)
+	}
+}
+
+func boot(t *testing.T, directory string) error {
+	t.Helper()
 	ports := freePorts(t, 3)
 	etcd, peer, url := "http://127.0.0.1:"+ports[0], "http://127.0.0.1:"+ports[1], "https://127.0.0.1:"+ports[2]
 	write := func(name, text string) string {
@@ -38,10 +54,10 @@ func server(t *testing.T) {
 	}
 	tokens := write("tokens.csv", token+",admin,admin,system:masters\n")
 	key := write("key.pem", newKey(t))
-	start(t, directory, "etcd", "--data-dir="+filepath.Join(directory, "etcd"), "--unsafe-no-fsync", "--log-level=warn",
+	store := start(t, directory, "etcd", "--data-dir="+filepath.Join(directory, "etcd"), "--unsafe-no-fsync", "--log-level=warn",
 		"--listen-client-urls="+etcd, "--advertise-client-urls="+etcd, "--listen-peer-urls="+peer,
 		"--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer)
-	start(t, directory, "kube-apiserver", "--etcd-servers="+etcd, "--secure-port="+ports[2],
+	front := start(t, directory, "kube-apiserver", "--etcd-servers="+etcd, "--secure-port="+ports[2],
 		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
 		"--service-cluster-ip-range=10.0.0.0/24", "--cert-dir="+filepath.Join(directory, "certificates"),
 		"--authorization-mode=RBAC", "--token-auth-file="+tokens,
@@ -53,7 +69,7 @@ func server(t *testing.T) {
 		"contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}]}`, url, token))
 	t.Setenv("KUBECONFIG", config)
 	t.Setenv("KUBECACHEDIR", filepath.Join(directory, "cache"))
-	awaitReady(t, url, filepath.Join(directory, "kube-apiserver.log"))
+	return awaitReady(t, url, store, front)
 }
 
 // newKey signs the tokens of ServiceAccounts.
@@ -84,24 +100,46 @@ func freePorts(t *testing.T, count int) []string {
 	return ports
 }
 
-func start(t *testing.T, directory, name string, args ...string) {
+// A program that ends with the test, and also when the test's own process is killed: its input is then at its end.
+const guard = `exec 3<&0
+"$@" </dev/null 3<&- &
+child=$!
+{ cat <&3 >/dev/null; kill -9 $child 2>/dev/null; } &
+wait $child`
+
+type program struct {
+	log   string
+	ended chan struct{}
+}
+
+func start(t *testing.T, directory, name string, args ...string) program {
 	t.Helper()
-	log, err := os.Create(filepath.Join(directory, name+".log"))
+	started := program{filepath.Join(directory, name+".log"), make(chan struct{})}
+	log, err := os.Create(started.log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(filepath.Join(assets, name), args...)
+	command := exec.Command("sh", append([]string{"-c", guard, "sh", filepath.Join(assets, name)}, args...)...)
 	command.Stdout, command.Stderr = log, log
+	input, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
+	go func() {
 		_ = command.Wait()
+		close(started.ended)
+	}()
+	t.Cleanup(func() {
+		_ = input.Close()
+		<-started.ended
 	})
+	return started
 }
 
-func awaitReady(t *testing.T, url, log string) {
+func awaitReady(t *testing.T, url string, programs ...program) error {
 	t.Helper()
 	client := http.Client{
 		Timeout:   2 * time.Second,
@@ -113,14 +151,21 @@ func awaitReady(t *testing.T, url, log string) {
 	}
 	request.Header.Set("Authorization", "Bearer "+token)
 	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		for _, one := range programs {
+			select {
+			case <-one.ended:
+				return fmt.Errorf("ended early: %s", read(t, one.log))
+			default:
+			}
+		}
 		if answer, err := client.Do(request); err == nil {
 			answer.Body.Close()
 			if answer.StatusCode == http.StatusOK {
-				return
+				return nil
 			}
 		}
 	}
-	t.Fatalf("kube-apiserver did not come up:\n%s", read(t, log))
+	return fmt.Errorf("not ready: %s", read(t, programs[len(programs)-1].log))
 }
 
 func get(t *testing.T, args ...string) object {
