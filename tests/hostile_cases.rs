@@ -77,7 +77,10 @@ fn every_named_test_exists() {
         let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
         assert!(!named.is_empty() || tests.contains("later: "), "{number} names no test and says not when");
         for name in named {
-            assert!(functions.contains(bare(name)), "{number}: there is no {name}");
+            // A suite of the chart is a file.
+            let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/sending-domain-operator/tests").join(name);
+            let exists = functions.contains(bare(name)) || (name.ends_with("_test.yaml") && suite.is_file());
+            assert!(exists, "{number}: there is no {name}");
         }
     }
 }
