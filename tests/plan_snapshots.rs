@@ -13,7 +13,7 @@ use sending_domain_operator::dns::cloudflare::ZoneRecord;
 use sending_domain_operator::dns::external_dns::Found;
 use sending_domain_operator::dns::record::DnsName;
 use sending_domain_operator::error::ErrorClass;
-use sending_domain_operator::observe::observation::{Fault, Observed};
+use sending_domain_operator::observe::observation::{Claim, Fault, Observed};
 use sending_domain_operator::ownership::Mark;
 use sending_domain_operator::ses::identity::{Identity, MailFrom, SesStatus};
 use support::{World, cloudflare, cname, external_dns, identity, manual, mark, mx, record, txt};
@@ -411,6 +411,44 @@ fn of_two_objects_with_one_domain_the_younger_waits() {
     world.claim.domain_holder_here = None;
     world.claim.domain_held_elsewhere = true;
     assert_snapshot!(plan(&world), @"blocked: IdentityReady DomainConflict: Another SendingDomain of this cluster, which is older, has this domain; ask the cluster's administrators");
+}
+
+/// The parent of a domain that sends is given the child's name for bounces: the child's mail would come back to SES.
+#[test]
+fn a6_a_mail_from_domain_is_never_changed_to_that_of_somebody_else() {
+    let mut world = verified();
+    let before = world.records.clone();
+    world.spec.mail_from.subdomain = "mail".to_owned();
+    world.claim.mail_from_shared = true;
+    world.claim = world.claim.of_holder(world.identity.as_ref().unwrap(), &world.spec.mail_from_domain());
+    assert_snapshot!(plan(&world), @"blocked: MailFromVerified MailFromConflict: Another SendingDomain has the same MAIL FROM domain, or has this one's as its domain (or the other way round); SES wants a MAIL FROM domain for nothing else and exactly one MX there; set another spec.mailFrom.subdomain");
+    world.run_to_the_end();
+    assert_eq!(world.records, before, "those of the MAIL FROM domain in use stay");
+    assert!(world.condition("Ready").starts_with("False MailFromConflict"), "{}", world.condition("Ready"));
+    world.claim = Claim::default();
+    world.run_to_the_end();
+    assert!(world.condition("Ready").starts_with("True"), "{}", world.condition("Ready"));
+}
+
+#[test]
+fn a6_a_mail_from_domain_that_is_in_use_is_kept() {
+    let claim = Claim { mail_from_taken: true, mail_from_shared: true, ..Claim::default() };
+    let in_use = verified().identity.unwrap();
+    assert_eq!(claim.of_holder(&in_use, "bounce.mail.example.com"), Claim::default(), "as in a restored cluster");
+    assert!(claim.of_holder(&in_use, "mail.mail.example.com").mail_from_shared);
+    assert!(claim.of_holder(&identity(), "bounce.mail.example.com").mail_from_shared, "an older object has it");
+    let younger = Claim { mail_from_shared: true, ..Claim::default() };
+    assert_eq!(younger.of_holder(&identity(), "bounce.mail.example.com"), Claim::default());
+    assert!(!younger.is_contested() && claim.is_contested());
+    let mut world = World { identity: Some(identity()), ..World::new(cloudflare()) };
+    world.claim = claim.of_holder(&identity(), "bounce.mail.example.com");
+    assert_snapshot!(plan(&world), @"
+    write 3 records to the zone example.com
+      + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
+      + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
+      + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
+    blocked: MailFromVerified MailFromConflict: Another SendingDomain has the same MAIL FROM domain, or has this one's as its domain (or the other way round); SES wants a MAIL FROM domain for nothing else and exactly one MX there; set another spec.mailFrom.subdomain
+    ");
 }
 
 fn standing_fault() -> Fault {

@@ -443,6 +443,26 @@ fn while_keys_are_changed_the_domain_is_not_ready_and_says_why() {
 }
 
 #[test]
+fn what_waits_for_its_turn_before_ses_does_not_end_ready() {
+    let mut world = verified();
+    world.spec.ses.tags = [("team".to_owned(), TagValue("mail".to_owned()))].into();
+    world.spec.ses.dkim_key_length = Some(DkimKeyLength::Rsa1024);
+    let seen = world.observe();
+    let mut plan = world.plan_for(&seen);
+    assert_eq!(plan.actions.len(), 2, "{plan}");
+    plan.put_off(|_| false);
+    world.report(&seen, &plan, &Outcome::default());
+    assert!(plan.actions.is_empty() && world.condition("Ready").starts_with("True"), "{}", world.summary());
+
+    // The reading had its turn, and the second write has none.
+    let plan = world.plan_for(&seen);
+    let full = fault(Reason::WaitingForSESBudget, ErrorClass::Transient { retry_after: None });
+    let faults = vec![(Step::Attributes, full.clone()), (Step::Keys, full)];
+    world.report(&seen, &plan, &Outcome { faults, ..Outcome::default() });
+    assert!(world.condition("Ready").starts_with("True"), "{}", world.summary());
+}
+
+#[test]
 fn tags_and_configuration_sets_that_could_be_set_do_not_end_ready() {
     let mut world = verified();
     world.spec.ses.tags = [("team".to_owned(), TagValue("mail".to_owned()))].into();

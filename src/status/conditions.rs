@@ -231,9 +231,11 @@ fn under_way(report: &Report<'_>, step: Step) -> Option<Unmet> {
     Some(Unmet::no(Reason::Progressing, format!("Under way: {action}")))
 }
 
-/// A change of the identity that could not be made. One that was made in this pass stops nothing meanwhile.
+/// A change of the identity that could not be made. One that was made in this pass, or stands in the line before SES, stops
+/// nothing meanwhile.
 fn not_applied(report: &Report<'_>, step: Step) -> Option<Unmet> {
-    fault_of(report, step).or_else(|| under_way(report, step).filter(|_| report.outcome.dry_run))
+    let fault = fault_of(report, step).filter(|fault| fault.reason != Reason::WaitingForSESBudget);
+    fault.or_else(|| under_way(report, step).filter(|_| report.outcome.dry_run))
 }
 
 fn identity_ready(report: &Report<'_>) -> Check {

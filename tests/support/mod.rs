@@ -24,7 +24,7 @@ use sending_domain_operator::observe::observation::{
     Claim, Fault, Left, Lookups, Observation, Observed, ServedBy, Standing, ZoneView,
 };
 use sending_domain_operator::ownership::Mark;
-use sending_domain_operator::plan::desired::wanted_records;
+use sending_domain_operator::plan::desired::{records_to_have, wanted_records};
 use sending_domain_operator::plan::teardown::{Ending, Patience, Teardown, plan_teardown};
 use sending_domain_operator::plan::{self, Action, Plan, Step, Subject};
 use sending_domain_operator::ses::identity::{Dkim, Identity, MailFrom, SesStatus};
@@ -386,7 +386,7 @@ impl World {
         let Some(identity) = &self.identity else {
             return Lookups::new();
         };
-        self.look_up(&wanted_records(&self.spec, identity, REGION))
+        self.look_up(&records_to_have(&self.spec, identity, &self.claim, REGION))
     }
 
     fn look_up(&self, wanted: &[WantedRecord]) -> Lookups {
