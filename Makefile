@@ -67,8 +67,9 @@ lint: rust ## Formatting and lints
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets -- -D warnings
 
-generate: rust ## The CRD, from the Rust types, and what is made of it and of the chart
+generate: rust ## The CRD and docs/reference, from the Rust types, and what is made of them and of the chart
 	@mkdir -p crds && cargo run -q -- crd > crds/.new.yaml && mv crds/.new.yaml crds/sendingdomains.yaml
+	@UPDATE_REFERENCE=1 cargo test -q --test docs the_pages_are_current >/dev/null
 	@hack/generate-packaging.sh
 
 rust:

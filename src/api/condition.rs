@@ -39,6 +39,27 @@ impl ConditionType {
         Self::Stalled,
     ];
 
+    /// When it is True, in one sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Ready => {
+                "`IdentityReady`, `DKIMVerified` and `MailFromVerified` are, and the SPF record is not proven missing or wrong: mail \
+                 can be sent. Look-ups that fail neither stop nor end it."
+            }
+            Self::IdentityReady => {
+                "The SES identity exists, is the object's or adopted, has three tokens, and matches the spec."
+            }
+            Self::RecordsSynced => "Every record is as wanted at the provider. Absent where a person adds the records.",
+            Self::DnsVerified => {
+                "Every required record is found in DNS; Unknown if one could not be looked up and none is missing or wrong."
+            }
+            Self::DkimVerified => "SES has verified the domain by DKIM, signs its mail, and lets it send.",
+            Self::MailFromVerified => "SES has verified the MAIL FROM domain, which it does by its MX record alone.",
+            Self::Reconciling => "Work is under way, or waited for.",
+            Self::Stalled => "A person has to act.",
+        }
+    }
+
     /// The name in `.status.conditions[].type`.
     pub fn as_str(self) -> &'static str {
         match self {

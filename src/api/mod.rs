@@ -8,6 +8,7 @@ pub mod crd;
 pub mod dmarc;
 pub mod dns;
 pub mod duration;
+pub mod event;
 pub mod reason;
 pub mod status;
 pub mod v1alpha1;

@@ -5,6 +5,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::event::EventReason;
+
 /// What the operator knows of the domain. It is a report, never an authority: what is owned is decided by the marks on
 /// the identity and on the records.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -246,7 +248,7 @@ impl PreviousPlace {
     }
 
     /// The reason of a place at which records cannot be removed, and of the event that tells so.
-    pub const LEFT_BEHIND: &'static str = "RecordsLeftBehind";
+    pub const LEFT_BEHIND: &'static str = EventReason::RecordsLeftBehind.as_str();
 
     /// True if the records there cannot be removed, which was told.
     pub fn is_left_behind(&self) -> bool {

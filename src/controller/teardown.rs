@@ -11,7 +11,7 @@ use super::error::Error;
 use super::pass::{Done, account, asker, carry_out, now, sources, status_of, viewpoint};
 use super::{finalizer, write};
 use crate::api::v1alpha1::SendingDomain;
-use crate::api::{FORCE_RELEASE, reason::Reason};
+use crate::api::{FORCE_RELEASE, event::EventReason, reason::Reason};
 use crate::execute::Outcome;
 use crate::observe;
 use crate::observe::observation::Claim;
@@ -65,7 +65,8 @@ pub async fn pass(
         }
         Release::Incomplete(left) if why.is_empty() => {
             let message = format!("Clean-up is over without everything gone; left behind: {}", left.join("; "));
-            let note = Note { warning: true, reason: "CleanupIncomplete", action: "CleanUp", message };
+            let note =
+                Note { warning: true, reason: EventReason::CleanupIncomplete.as_str(), action: "CleanUp", message };
             write::events(context, &object, &stays);
             write::events(context, &object, &[note]);
             release(api, &object, context).await
@@ -89,7 +90,7 @@ fn stays(teardown: &Teardown) -> Vec<Note> {
          more",
         teardown.kept.join(", ")
     );
-    let note = Note { warning: false, reason: "RecordsKept", action: "CleanUp", message };
+    let note = Note { warning: false, reason: EventReason::RecordsKept.as_str(), action: "CleanUp", message };
     if teardown.kept.is_empty() { Vec::new() } else { vec![note] }
 }
 

@@ -11,6 +11,8 @@ use super::error::Error;
 use super::pass::{Done, now};
 use super::{Guarded, finalizer};
 use crate::api::FORCE_RELEASE;
+use crate::api::event::EventReason;
+use crate::api::reason::Reason;
 use crate::ownership::Mark;
 use crate::telemetry::metrics::ReconcileResult;
 use crate::text::printable;
@@ -28,7 +30,7 @@ pub async fn pass(object: &Guarded, invalid: &InvalidObject, context: &Context) 
             "This version of the operator cannot read the object and leaves everything as it is: {detail}; upgrade the operator \
              or correct the object"
         );
-        publish(object, "Unreadable", "Read", &note, context);
+        publish(object, EventReason::Unreadable.as_str(), "Read", &note, context);
         return Ok(Done { next: context.settings.pace.terminal(), result: ReconcileResult::Terminal });
     }
     if !finalizer::is_set(object) || context.settings.dry_run {
@@ -43,7 +45,7 @@ pub async fn pass(object: &Guarded, invalid: &InvalidObject, context: &Context) 
          clean-up",
         crate::api::duration::display(context.settings.cleanup_grace)
     );
-    publish(object, "CleanupBlocked", "CleanUp", &note, context);
+    publish(object, Reason::CleanupBlocked.as_str(), "CleanUp", &note, context);
     Ok(Done { next: context.settings.pace.pending, result: ReconcileResult::Waiting })
 }
 
@@ -63,7 +65,7 @@ async fn release(object: &Guarded, context: &Context) -> Result<Done, Error> {
          identity and records whose tags and comment say {}",
         mark.comment()
     );
-    publish(object, "CleanupIncomplete", "CleanUp", &note, context);
+    publish(object, EventReason::CleanupIncomplete.as_str(), "CleanUp", &note, context);
     finalizer::remove(&Api::namespaced(context.kube.clone(), &namespace), object).await?;
     Ok(Done { next: context.settings.pace.verified, result: ReconcileResult::Success })
 }

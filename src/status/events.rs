@@ -3,6 +3,7 @@
 use super::dns::PREVIOUS_LIMIT;
 use super::was_ready;
 use crate::api::condition::{ConditionType, find};
+use crate::api::event::EventReason;
 use crate::api::reason::{Reason, ReasonClass};
 use crate::api::v1alpha1::{PreviousPlace, SendingDomainStatus};
 use crate::dns::cloudflare::Change;
@@ -50,7 +51,7 @@ fn left_behind(old: &SendingDomainStatus, new: &SendingDomainStatus) -> Vec<Note
     let untold = places(new).into_iter().filter(|place| told.iter().all(|other| !other.is_same(place)));
     let note = |place: PreviousPlace| Note {
         warning: true,
-        reason: PreviousPlace::LEFT_BEHIND,
+        reason: EventReason::RecordsLeftBehind.as_str(),
         action: "RemoveRecords",
         message: place.message.unwrap_or_default(),
     };
@@ -65,7 +66,7 @@ fn forgotten(old: &SendingDomainStatus, new: &SendingDomainStatus) -> Option<Not
     let is_full = old.len() == PREVIOUS_LIMIT && new.len() == PREVIOUS_LIMIT;
     (is_full && !is_there(oldest) && others.iter().all(is_there)).then(|| Note {
         warning: true,
-        reason: PreviousPlace::LEFT_BEHIND,
+        reason: EventReason::RecordsLeftBehind.as_str(),
         action: "RemoveRecords",
         message: format!(
             "The spec has left more than {PREVIOUS_LIMIT} places, so the oldest is remembered no more: remove the records of \
@@ -78,48 +79,54 @@ fn forgotten(old: &SendingDomainStatus, new: &SendingDomainStatus) -> Option<Not
 
 fn done(action: &Action) -> Note {
     let (reason, verb, message) = match action {
-        Action::CreateIdentity(_) => ("IdentityCreated", "CreateIdentity", "Created the SES identity".to_owned()),
-        Action::AdoptIdentity { .. } => ("IdentityAdopted", "AdoptIdentity", "Adopted the SES identity".to_owned()),
+        Action::CreateIdentity(_) => {
+            (EventReason::IdentityCreated, "CreateIdentity", "Created the SES identity".to_owned())
+        }
+        Action::AdoptIdentity { .. } => {
+            (EventReason::IdentityAdopted, "AdoptIdentity", "Adopted the SES identity".to_owned())
+        }
         Action::TagIdentity { .. } | Action::UntagIdentity { .. } => {
-            ("TagsChanged", "TagIdentity", format!("Changed the SES identity: {action}"))
+            (EventReason::TagsChanged, "TagIdentity", format!("Changed the SES identity: {action}"))
         }
         Action::SetConfigurationSet { .. } => {
-            ("ConfigurationSetChanged", "SetConfigurationSet", format!("Changed the SES identity: {action}"))
+            (EventReason::ConfigurationSetChanged, "SetConfigurationSet", format!("Changed the SES identity: {action}"))
         }
         Action::ChangeKeyLength { length } => (
-            "DKIMKeysChanged",
+            EventReason::DKIMKeysChanged,
             "ChangeKeyLength",
             format!(
                 "Had SES make {} DKIM keys: they have new tokens, and the old records stay until SES has verified the new",
                 length.as_str()
             ),
         ),
-        Action::EnableSigning => ("SigningEnabled", "EnableSigning", "Switched DKIM signing on at SES".to_owned()),
+        Action::EnableSigning => {
+            (EventReason::SigningEnabled, "EnableSigning", "Switched DKIM signing on at SES".to_owned())
+        }
         Action::RestartDkim => {
-            ("VerificationRearmed", "RestartDkim", "Asked SES to look for the DKIM records again".to_owned())
+            (EventReason::VerificationRearmed, "RestartDkim", "Asked SES to look for the DKIM records again".to_owned())
         }
         Action::SetMailFrom { domain, .. } => {
-            ("MailFromSet", "SetMailFrom", format!("Set the MAIL FROM domain {domain} at SES"))
+            (EventReason::MailFromSet, "SetMailFrom", format!("Set the MAIL FROM domain {domain} at SES"))
         }
         Action::DeleteIdentity => (
-            "IdentityDeleted",
+            EventReason::IdentityDeleted,
             "DeleteIdentity",
             "Deleted the SES identity: nothing can be sent from the domain until there is another".to_owned(),
         ),
         Action::RemoveRecords { zone_name, changes, .. } => {
             let message =
                 format!("Removed {} records from the zone {zone_name}, which the spec has left", changes.len());
-            ("OldRecordsRemoved", "RemoveRecords", message)
+            (EventReason::OldRecordsRemoved, "RemoveRecords", message)
         }
         Action::RemoveEndpoint { .. } => {
-            ("EndpointRemoved", "RemoveRecords", "Deleted the DNSEndpoint of the object".to_owned())
+            (EventReason::EndpointRemoved, "RemoveRecords", "Deleted the DNSEndpoint of the object".to_owned())
         }
         Action::KeepEndpoint(_) => {
-            ("EndpointRetained", "CleanUp", "The DNSEndpoint stays without the object".to_owned())
+            (EventReason::EndpointRetained, "CleanUp", "The DNSEndpoint stays without the object".to_owned())
         }
         Action::HandOver(content) => {
             let message = format!("Handed {} records to ExternalDNS", content.endpoints.len());
-            ("RecordsHandedOver", "HandOver", message)
+            (EventReason::RecordsHandedOver, "HandOver", message)
         }
         Action::WriteRecords { zone_name, changes, .. } => {
             let count = |matches: fn(&Change) -> bool| changes.iter().filter(|c| matches(c)).count();
@@ -129,10 +136,10 @@ fn done(action: &Action) -> Note {
                 count(|c| matches!(c, Change::Update { .. })),
                 count(|c| matches!(c, Change::Delete { .. })),
             );
-            ("RecordsWritten", "WriteRecords", message)
+            (EventReason::RecordsWritten, "WriteRecords", message)
         }
     };
-    Note { warning: false, reason, action: verb, message }
+    Note { warning: reason.is_warning(), reason: reason.as_str(), action: verb, message }
 }
 
 /// Another identity had to be made, though nobody had asked for it.
@@ -141,7 +148,7 @@ fn identity_lost(old: &SendingDomainStatus, outcome: &Outcome) -> Option<Note> {
     let made = outcome.done.iter().any(|action| matches!(action, Action::CreateIdentity(_)));
     (had_one && made).then(|| Note {
         warning: true,
-        reason: "IdentityLost",
+        reason: EventReason::IdentityLost.as_str(),
         action: "CreateIdentity",
         message: "Somebody has deleted the SES identity, so another was created. It has new DKIM tokens: nothing can be sent \
                   from the domain until the new records are in DNS and SES has verified them"
@@ -156,7 +163,7 @@ fn nearly_over(old: &SendingDomainStatus, new: &SendingDomainStatus) -> Option<N
     let missing = find(&new.conditions, ConditionType::Ready).map_or("", |ready| ready.message.as_str());
     Some(Note {
         warning: true,
-        reason: "DeadlineNear",
+        reason: EventReason::DeadlineNear.as_str(),
         action: "Verify",
         message: format!(
             "Three quarters of the time for the verification have passed; it counts as failed from {}. {missing}",
@@ -175,10 +182,7 @@ fn ready_turned(old: &SendingDomainStatus, new: &SendingDomainStatus) -> Option<
     let reason = *Reason::ALL.iter().find(|r| r.as_str() == ready.reason)?;
     let lost = was_ready(old) && ready.status != "True";
     let warning = lost || reason.class() == ReasonClass::Terminal;
-    // Waiting for the usual things is no news; the condition says it.
-    let routine =
-        matches!(reason, Reason::Progressing | Reason::DryRun | Reason::WaitingForSES | Reason::WaitingForSESBudget);
-    (warning || !routine).then(|| Note {
+    (warning || !reason.is_routine()).then(|| Note {
         warning,
         reason: reason.as_str(),
         action: "Verify",
