@@ -215,6 +215,7 @@ func TestTheChartLives(t *testing.T) {
 			t.Fatalf("%v %v: %s", err, files, samples)
 		}
 	})
+	t.Run("every field of the spec is in a sample", everyFieldIsInASample)
 	t.Run("the pod meets the restricted standard, which its namespace enforces", restrictedPod)
 	run(t, "kubectl", "apply", "-f", root+"/config/samples/manual.yaml")
 	domain := []string{"sendingdomain", "news-example-org"}
@@ -333,11 +334,24 @@ func scopedRights(t *testing.T) {
 	}
 }
 
+// versions lists the objects of a file, each with its resourceVersion and generation.
+func versions(t *testing.T, file string) string {
+	t.Helper()
+	return run(t, "kubectl", "get", "-f", file,
+		"-o", "custom-columns=KIND:.kind,NAME:.metadata.name,VERSION:.metadata.resourceVersion,GENERATION:.metadata.generation")
+}
+
 // The single file, and what Argo CD makes of the chart: applied by each of its ways, nothing is out of sync afterwards.
 func TestNothingDriftsAfterItWasApplied(t *testing.T) {
 	server(t)
 	run(t, "kubectl", "apply", "--server-side", "--validate=strict", "-f", root+"/dist/install.yaml")
 	run(t, "kubectl", "diff", "--server-side", "-f", root+"/dist/install.yaml")
+	// The second time nothing is written: no object gets another version.
+	once := versions(t, root+"/dist/install.yaml")
+	run(t, "kubectl", "apply", "--server-side", "-f", root+"/dist/install.yaml")
+	if again := versions(t, root+"/dist/install.yaml"); again != once {
+		t.Errorf("applied twice:\n%s\nonce:\n%s", again, once)
+	}
 
 	directory := t.TempDir()
 	desired := filepath.Join(directory, "desired.yaml")
@@ -384,4 +398,47 @@ func TestNothingDriftsAfterItWasApplied(t *testing.T) {
 		}
 		refused(t, "is OutOfSync", "", "kube-verdict", "drift", desired, live)
 	})
+}
+
+// Who looks for an example of a field finds one.
+func everyFieldIsInASample(t *testing.T) {
+	samples := ""
+	err := filepath.WalkDir(root+"/config/samples", func(path string, entry os.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && filepath.Base(path) != "kustomization.yaml" {
+			samples += "---\n" + read(t, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]bool{}
+	var mark func(any, string)
+	mark = func(value any, path string) {
+		shown[path] = true
+		if inner, is := value.(object); is {
+			for name := range inner {
+				mark(inner[name], path+"."+name)
+			}
+		}
+	}
+	for _, sample := range objects(t, samples) {
+		mark(sample["spec"], "spec")
+	}
+	fields := 0
+	var walk func(any, string)
+	walk = func(schema any, path string) {
+		fields++
+		if !shown[path] {
+			t.Errorf("no sample has %s", path)
+		}
+		properties, _ := schema.(object)["properties"].(object)
+		for name, inner := range properties {
+			walk(inner, path+"."+name)
+		}
+	}
+	walk(at(parse(t, root+"/crds/sendingdomains.yaml"), "spec", "versions", 0, "schema", "openAPIV3Schema", "properties", "spec"), "spec")
+	if fields < 20 {
+		t.Errorf("only %d fields", fields)
+	}
 }

@@ -107,3 +107,10 @@ func template(t *testing.T, args ...string) string {
 	t.Helper()
 	return run(t, "helm", append([]string{"template", release, chart, "--namespace", namespace}, args...)...)
 }
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -122,10 +122,64 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - name: HTTPS_PROXY
   value: {{ . | quote }}
 {{- end }}
-{{- with .Values.noProxy }}
+{{- if or .Values.httpProxy .Values.httpsProxy .Values.noProxy }}
 - name: NO_PROXY
-  value: {{ . | quote }}
+  value: {{ concat (compact (list .Values.noProxy)) (include "operator.awsCredentialAddresses" . | fromJsonArray) | join "," | quote }}
 {{- end }}
+{{- end }}
+
+{{/* The metadata service and the agent of EKS Pod Identity: on the node itself, and asked by http. */}}
+{{- define "operator.awsCredentialAddresses" -}}
+["169.254.169.254", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23"]
+{{- end }}
+
+{{/* The ports where resolvers and name servers are. */}}
+{{- define "operator.dnsPorts" -}}
+{{- $ports := append .Values.networkPolicy.dnsPorts (default 53 .Values.operator.dnsAuthoritativePort) }}
+{{- range .Values.operator.dnsResolvers }}
+{{- with regexFind "^([0-9.]+|\\[.+\\]):[0-9]+$" . }}
+{{- $ports = append $ports (regexFind "[0-9]+$" .) }}
+{{- end }}
+{{- end }}
+{{- include "operator.ports" $ports }}
+{{- end }}
+
+{{/* The ports of the API server, AWS, Cloudflare, DNS over HTTPS, and proxies on the way. */}}
+{{- define "operator.tlsPorts" -}}
+{{- $ports := append .Values.networkPolicy.apiServerPorts 443 }}
+{{- range concat (list .Values.httpProxy .Values.httpsProxy .Values.operator.cloudflareBaseURL) .Values.operator.dnsResolvers }}
+{{- $authority := regexFind "^https?://[^/]+" . }}
+{{- with regexFind ":[0-9]+$" $authority }}
+{{- $ports = append $ports (trimPrefix ":" .) }}
+{{- else }}
+{{- if hasPrefix "http://" $authority }}{{ $ports = append $ports 80 }}{{ end }}
+{{- end }}
+{{- end }}
+{{- include "operator.ports" $ports }}
+{{- end }}
+
+{{/* Each once and in order, whatever type they come as. */}}
+{{- define "operator.ports" -}}
+{{- $ports := list }}
+{{- range . }}{{ $ports = append $ports (printf "%05d" (int .)) }}{{ end }}
+{{- $numbers := list }}
+{{- range sortAlpha (uniq $ports) }}{{ $numbers = append $numbers (atoi .) }}{{ end }}
+{{- toJson $numbers }}
+{{- end }}
+
+{{/* Replicas keep off each other's node. */}}
+{{- define "operator.affinity" -}}
+{{- $affinity := deepCopy .Values.affinity }}
+{{- if and .Values.podAntiAffinity (not (hasKey $affinity "podAntiAffinity")) }}
+{{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" (include "operator.selectorLabels" . | fromYaml)) }}
+{{- if eq .Values.podAntiAffinity "hard" }}
+{{- $_ := set $affinity "podAntiAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $term)) }}
+{{- else }}
+{{- $preferred := dict "weight" 100 "podAffinityTerm" $term }}
+{{- $_ := set $affinity "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" (list $preferred)) }}
+{{- end }}
+{{- end }}
+{{- with $affinity }}{{ toYaml . }}{{ end }}
 {{- end }}
 
 {{/* (dict "root" $ "mode" … "api" … "what" …): "true" if the object is to be rendered. */}}
