@@ -20,7 +20,7 @@ need = command -v $(1) >/dev/null 2>&1 || { echo "no $(1): install $(2)" >&2; ex
 
 BENCH ?=
 
-.PHONY: help build controlplane tools demo bench test test-chart test-alerts test-packaging lint generate rust
+.PHONY: help build image test-image controlplane tools demo bench test test-chart test-alerts test-packaging lint generate rust
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,13 @@ lint: rust ## Formatting and lints
 	@cargo clippy --version >/dev/null 2>&1 || { echo "no clippy: install $(RUST)" >&2; exit 1; }
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets -- -D warnings
+
+image: rust ## The image, without a container engine; prints its digest
+	@hack/build-image.sh
+
+test-image: rust ## The image, built and run on nothing but itself
+	@$(ASSETS) && archive=target/image/test.oci.tar && hack/build-image.sh --output "$$archive" && \
+		IMAGE_ARCHIVE="$$PWD/$$archive" cargo test --test image -- --include-ignored
 
 generate: rust ## The CRD and docs/reference, from the Rust types, and what is made of them and of the chart
 	@mkdir -p crds && cargo run -q -- crd > crds/.new.yaml && mv crds/.new.yaml crds/sendingdomains.yaml

@@ -4,6 +4,7 @@
 
 mod links;
 mod reference;
+mod samples;
 mod troubleshooting;
 
 use std::path::Path;

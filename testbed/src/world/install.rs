@@ -31,7 +31,7 @@ pub(super) async fn plane(options: &WorldOptions) -> Result<(Plane, PathBuf)> {
     }
     let plane = ControlPlane::start(Options { keep_files: options.keep_files, ..Options::default() });
     let plane = Box::new(plane.await?);
-    let kubeconfig = install(&plane).await?;
+    let kubeconfig = if options.uninstalled { plane.admin_kubeconfig().to_owned() } else { install(&plane).await? };
     Ok((Plane::Own(plane), kubeconfig))
 }
 
@@ -50,6 +50,11 @@ async fn install(plane: &ControlPlane) -> Result<PathBuf> {
     plane.kubectl_ok(&["apply", "--server-side", "-k", &rbac]).await?;
     let established = ["wait", "--for=condition=Established", "--timeout=30s", "crd/sendingdomains.sendingdomain.dev"];
     plane.kubectl_ok(&established).await?;
+    kubeconfig(plane).await
+}
+
+/// The kubeconfig of the operator's ServiceAccount, once that may do its work.
+pub(super) async fn kubeconfig(plane: &ControlPlane) -> Result<PathBuf> {
     let kubeconfig = plane.service_account_kubeconfig(SYSTEM_NAMESPACE, OPERATOR).await?;
     settle(&kubeconfig).await?;
     Ok(kubeconfig)

@@ -115,6 +115,8 @@ pub struct WorldOptions {
     pub shared_control_plane: bool,
     /// Keep the files of a control plane of one's own after the end.
     pub keep_files: bool,
+    /// Install nothing, on a control plane of its own: the test does, and then calls [`World::installed`].
+    pub uninstalled: bool,
 }
 
 impl WorldOptions {
@@ -168,6 +170,15 @@ impl World {
             namespaces: AtomicU32::default(),
             plane,
         })
+    }
+
+    /// Takes over what somebody else has installed, once the operator's ServiceAccount may do its work.
+    ///
+    /// # Errors
+    /// If there is no such ServiceAccount, or it may not.
+    pub async fn installed(&mut self) -> Result<()> {
+        self.operator_kubeconfig = install::kubeconfig(self.control_plane()).await?;
+        Ok(())
     }
 
     /// Starts the operator's binary as its own ServiceAccount.
