@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::api::duration;
 use crate::dns::cloudflare::BaseUrl;
 use crate::dns::lookup::{Mode, ResolverAddress};
+use crate::leader;
 use crate::ownership::OWNER_ID_LIMIT;
 use crate::telemetry::logging::Format;
 
@@ -134,6 +135,11 @@ pub struct RunArgs {
     #[arg(long, env = "SENDING_DOMAIN_OPERATOR_LEADER_ELECTION_NAMESPACE", value_name = "NAMESPACE")]
     pub leader_election_namespace: Option<String>,
 
+    /// The name of the Lease. Operators that share a namespace and not their work, by --watch-label-selector say, need one
+    /// each.
+    #[arg(long, env = "SENDING_DOMAIN_OPERATOR_LEADER_ELECTION_ID", default_value = leader::LEASE, value_parser = object_name, value_name = "NAME")]
+    pub leader_election_id: String,
+
     /// Plan and report, and write nothing but status.
     #[arg(long, env = "SENDING_DOMAIN_OPERATOR_DRY_RUN", default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     pub dry_run: bool,
@@ -176,6 +182,19 @@ fn owner_id(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if text.is_empty() || text.len() > OWNER_ID_LIMIT || !text.chars().all(allowed) {
         return Err(format!("must be 1 to {OWNER_ID_LIMIT} letters, digits, '-', '_' and '.'"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Reads what Kubernetes takes as an object's name: a wrong one would leave the operator waiting to lead for ever.
+/// Source: <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names>.
+fn object_name(text: &str) -> Result<String, String> {
+    let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(is_inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    if text.len() > 253 || !text.split('.').all(is_label) {
+        return Err("must be a name in lower case such as sending-domain-operator".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -262,6 +281,7 @@ mod tests {
         let cli = Cli::try_parse_from(["x", "--dry-run", "--watch-namespace=a,b", "--watch-namespace", "c"]).unwrap();
         assert!(cli.command.is_none() && cli.run.dry_run && cli.run.ambient_credentials);
         assert_eq!(cli.run.watch_namespace, ["a", "b", "c"]);
+        assert_eq!(cli.run.leader_election_id, "sending-domain-operator");
         let cli = Cli::try_parse_from(["x", "run", "--ambient-credentials=false", "--pending-interval", "2s"]).unwrap();
         let Some(Command::Run(run)) = cli.command else { panic!("not run") };
         assert!(!run.ambient_credentials);
@@ -271,6 +291,9 @@ mod tests {
             "--pending-interval=0s",
             "--pending-interval=5",
             "--owner-id=a/b",
+            "--leader-election-id=Lease",
+            "--leader-election-id=",
+            "--leader-election-id=a..b",
             "--cloudflare-base-url=http://example.com",
         ] {
             assert!(Cli::try_parse_from(["x", "run", bad]).is_err(), "{bad}");

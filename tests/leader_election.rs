@@ -27,7 +27,7 @@ fn quick() -> Timing {
 }
 
 fn settings(lease: &str, identity: &str) -> Settings {
-    Settings { name: lease.to_owned(), identity: identity.to_owned(), timing: quick(), ..Settings::new("default") }
+    Settings { identity: identity.to_owned(), timing: quick(), ..Settings::new("default", lease) }
 }
 
 async fn config() -> Config {

@@ -25,7 +25,7 @@ mod settings;
 mod transition;
 
 use claim::Claim;
-pub use settings::{InvalidTiming, Settings, Timing, own_identity};
+pub use settings::{InvalidTiming, LEASE, Settings, Timing, own_identity};
 use transition::Observation;
 
 /// How long the API server may take to accept a connection.

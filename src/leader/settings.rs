@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+/// The name of the Lease unless `--leader-election-id` says another.
+pub const LEASE: &str = "sending-domain-operator";
+
 /// The longest lease duration that makes sense: nobody leads for that long after a crash.
 const LONGEST_LEASE: Duration = Duration::from_hours(1);
 /// Candidates that started together drift apart by up to a fifth of the retry period.
@@ -22,14 +25,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The operator's Lease with client-go's timing, in the name of [`own_identity`].
-    pub fn new(namespace: impl Into<String>) -> Self {
-        Self {
-            namespace: namespace.into(),
-            name: "sending-domain-operator".to_owned(),
-            identity: own_identity(),
-            timing: Timing::default(),
-        }
+    /// A Lease (usually [`LEASE`]) with client-go's timing, in the name of [`own_identity`].
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name.into(), identity: own_identity(), timing: Timing::default() }
     }
 }
 

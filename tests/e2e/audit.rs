@@ -7,6 +7,18 @@ use testbed::world::{OPERATOR, SYSTEM_NAMESPACE};
 /// The verbs that change something.
 const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
 
+/// Stands in the line of a request that RBAC has refused; not in that of one that admission has, such as an event in a
+/// namespace that is being deleted.
+pub const REFUSED: &str = r#""authorization.k8s.io/decision":"forbid""#;
+
+/// The requests of a user.
+pub fn events(plane: &ControlPlane, user: &str) -> Vec<Value> {
+    let log = std::fs::read(plane.audit_log()).unwrap();
+    let text = String::from_utf8_lossy(&log);
+    let events = text.lines().filter(|line| line.contains(user)).filter_map(|line| serde_json::from_str(line).ok());
+    events.filter(|event: &Value| event["user"]["username"] == user).collect()
+}
+
 /// The requests of the operator that concern a namespace, as lines of the log.
 pub fn lines(plane: &ControlPlane, namespace: &str) -> Vec<String> {
     let user = format!("system:serviceaccount:{SYSTEM_NAMESPACE}:{OPERATOR}");

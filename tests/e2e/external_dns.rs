@@ -9,7 +9,7 @@ use crate::changes;
 use crate::rig::{DOMAIN, NAME, Rig, ZONE};
 
 /// The part of ExternalDNS's CRD that matters here.
-const CRD: &str = r"
+pub const CRD: &str = r"
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata:

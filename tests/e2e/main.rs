@@ -33,6 +33,7 @@ mod outside_text;
 mod ownership;
 mod recreation;
 mod rig;
+mod rights;
 mod secrecy;
 mod secrets;
 mod verification;

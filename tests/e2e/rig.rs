@@ -275,6 +275,8 @@ impl Rig {
         self.assert_silent_about_secrets(&serde_json::to_string(&events).unwrap(), "an event");
         let audited = audit::lines(self.world.control_plane(), namespace).join("\n");
         assert!(!audited.is_empty(), "the audit log does not know the operator");
+        let refused = audited.lines().find(|line| line.contains(audit::REFUSED));
+        assert_eq!(refused, None, "RBAC has refused a request: the rights of the chart are too few");
         self.assert_silent_about_secrets(&audited, "a request to the API server");
     }
 

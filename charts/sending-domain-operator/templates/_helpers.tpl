@@ -67,6 +67,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- default (include "operator.namespace" .) .Values.leaderElection.namespace }}
 {{- end }}
 
+{{- define "operator.leaseName" -}}
+{{- default "sending-domain-operator" .Values.leaderElection.id }}
+{{- end }}
+
 {{/* One flag for each value that is set; false and 0 are set, null and empty are not. An address ":PORT" is of both families of IP, and an unquoted off is false in YAML. */}}
 {{- define "operator.args" -}}
 - run
@@ -93,6 +97,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
   (list "health-address" (printf ":%d" (int .Values.healthPort)))
   (list "leader-elect" .Values.leaderElection.enabled)
   (list "leader-election-namespace" (ternary .Values.leaderElection.namespace "" .Values.leaderElection.enabled))
+  (list "leader-election-id" (ternary .Values.leaderElection.id "" .Values.leaderElection.enabled))
   (list "dry-run" $o.dryRun)
   (list "log-format" $o.logFormat)
   (list "log-level" $o.logLevel)

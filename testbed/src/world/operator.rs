@@ -20,6 +20,7 @@ pub struct OperatorOptions {
     /// `--watch-namespace`; empty: all.
     pub namespaces: Vec<String>,
     /// `--owner-id`; a random one if absent, so that operators beside each other do not share marks. A restart keeps it.
+    /// Empty: the flag is not given.
     pub owner_id: Option<String>,
     /// `AWS_REGION`.
     pub region: String,
@@ -178,7 +179,6 @@ fn program(world: &World, options: &OperatorOptions, owner_id: &str) -> Program 
         .arg(format!("--dns-resolvers={dns}"))
         .arg(format!("--dns-authoritative-port={}", dns.port()))
         .arg("--dns-allow-private-nameservers=true")
-        .arg(format!("--owner-id={owner_id}"))
         .arg(format!("--pending-interval={}", options.pending_interval))
         .arg(format!("--verified-interval={}", options.verified_interval))
         .arg(format!("--ses-requests-per-second={}", options.ses_requests_per_second))
@@ -186,6 +186,9 @@ fn program(world: &World, options: &OperatorOptions, owner_id: &str) -> Program 
         .arg(format!("--health-address={listen}"))
         .arg(format!("--log-format={}", options.log_format))
         .arg(format!("--log-level={}", options.log_level));
+    if !owner_id.is_empty() {
+        program = program.arg(format!("--owner-id={owner_id}"));
+    }
     if !options.namespaces.is_empty() {
         program = program.arg(format!("--watch-namespace={}", options.namespaces.join(",")));
     }
