@@ -90,6 +90,7 @@ pub fn published(records: &[RecordData]) -> Published {
 /// What the answer at a `_dmarc` name comes to; `None` if it is not known. An alias that leads nowhere is no policy.
 pub fn published_at(lookup: &Lookup) -> Option<Published> {
     match &lookup.answer {
+        _ if lookup.is_internal() => None,
         Answer::Records(records) => Some(published(records)),
         Answer::NoData | Answer::NxDomain => Some(Published::None),
         Answer::Unknown(_) => None,

@@ -38,6 +38,8 @@ pub struct RecordEvidence {
     pub wildcard: bool,
     /// What resolvers see.
     pub resolvers: Option<Lookup>,
+    /// True if resolvers have had the right record, against the name servers, for longer than any of them keeps a copy.
+    pub outlived: bool,
     /// Until when resolvers remember that the record is not there; whole minutes.
     pub forgotten_at: Option<Timestamp>,
     /// What resolvers see when they do not validate DNSSEC; asked only where they fail.

@@ -3,6 +3,8 @@
 //! Pure.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+use std::collections::BTreeMap;
+
 use super::dmarc::{self, Published};
 use super::lookup::{Answer, Lookup, Source};
 use super::record::{RecordData, RecordType, WantedRecord};
@@ -34,17 +36,71 @@ pub fn judge(wanted: &WantedRecord, lookups: &Lookups) -> Judgement {
     let Some(lookup) = lookups.get(&(wanted.name.clone(), wanted.data.record_type())) else {
         return Judgement { state: RecordState::Unknown, observed: Vec::new(), message: None };
     };
+    let judgement = judge_answer(wanted, lookup);
+    if lookup.is_internal() && judgement.state != RecordState::Unknown {
+        return internal(wanted, judgement.state);
+    }
+    judgement
+}
+
+/// True if the record would be found if `lookup` were all there is, whoever gave the answer.
+pub fn is_answered_right(wanted: &WantedRecord, lookup: &Lookup) -> bool {
+    judge_answer(wanted, lookup).state == RecordState::Found
+}
+
+fn judge_answer(wanted: &WantedRecord, lookup: &Lookup) -> Judgement {
     match &lookup.answer {
-        Answer::Unknown(error) => Judgement {
-            state: RecordState::Unknown,
-            observed: Vec::new(),
-            message: Some(format!(
-                "Could not be looked up ({error}); it is tried again. This says nothing about the record."
-            )),
-        },
+        Answer::Unknown(error) => unknown(disagreement(wanted, lookup).unwrap_or_else(|| {
+            format!("Could not be looked up ({error}); it is tried again. This says nothing about the record.")
+        })),
         Answer::NxDomain | Answer::NoData => missing(wanted, lookup),
         Answer::Records(records) => judge_records(wanted, lookup, records),
     }
+}
+
+fn unknown(message: String) -> Judgement {
+    Judgement { state: RecordState::Unknown, observed: Vec::new(), message: Some(message) }
+}
+
+/// What an internal zone says of a record is no word about the one that SES asks.
+fn internal(wanted: &WantedRecord, state: RecordState) -> Judgement {
+    let there = match state {
+        RecordState::Found => "It is right in an internal zone",
+        _ => "It is not right in an internal zone",
+    };
+    unknown(format!(
+        "{there}, whose name servers have private addresses; SES asks the public ones, which need a {} record of this name with \
+         the value {}. To have the operator look there, give it resolvers that see the public zone (--dns-resolvers); to have it \
+         believe the internal ones, set --dns-check=recursive",
+        wanted.data.record_type(),
+        wanted.data
+    ))
+}
+
+/// Who says what, once name servers have disagreed in the same way twice.
+fn disagreement(wanted: &WantedRecord, lookup: &Lookup) -> Option<String> {
+    let mut said: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for server in lookup.by_server.iter().filter(|s| !matches!(s.answer, Answer::Unknown(_))) {
+        if !server.again {
+            return None;
+        }
+        let what = match &server.answer {
+            Answer::Records(records) if judge_records(wanted, lookup, records).state == RecordState::Found => {
+                "the right record".to_owned()
+            }
+            Answer::Records(records) => shown(records.iter()).join(" and "),
+            Answer::NoData | Answer::NxDomain | Answer::Unknown(_) => "no such record".to_owned(),
+        };
+        said.entry(what).or_default().push(server.server.as_str());
+    }
+    let list: Vec<String> = said.iter().map(|(what, servers)| format!("{what} at {}", servers.join(", "))).collect();
+    (list.len() > 1).then(|| {
+        format!(
+            "The name servers of the domain disagree, and SES may ask any of them: {}. Have the DNS provider bring them all up to \
+             date, or take those that are not the domain's any more out of its delegation",
+            list.join("; ")
+        )
+    })
 }
 
 /// True if every required record of `wanted` is found.

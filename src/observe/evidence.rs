@@ -53,6 +53,14 @@ struct Suspect<'a> {
     state: RecordState,
 }
 
+impl Suspect<'_> {
+    /// True if `resolvers` have the right record, and the name servers do not.
+    fn is_opposed_by(&self, resolvers: &Lookup) -> bool {
+        matches!(self.state, RecordState::Missing | RecordState::Incorrect)
+            && judge::is_answered_right(self.wanted, resolvers)
+    }
+}
+
 impl Inquiry<'_> {
     /// The evidence, as far as possible from what was kept.
     pub(super) async fn gather(&self, kept: &mut Kept) -> Evidence {
@@ -66,8 +74,14 @@ impl Inquiry<'_> {
         let questions: Vec<BoxFuture<'_, _>> =
             due.map(|suspect| async move { (suspect, self.of(suspect, cut).await) }.boxed()).collect();
         let gathered: Vec<_> = stream::iter(questions).buffer_unordered(AT_ONCE).collect().await;
-        for (suspect, evidence) in gathered {
-            kept.keep_record(key(suspect.wanted), suspect.lookup.answer.clone(), evidence, self.now);
+        for (suspect, mut evidence) in gathered {
+            let question = key(suspect.wanted);
+            // Who cannot say contradicts nobody, and ends no contradiction.
+            if let Some(resolvers) = evidence.resolvers.as_ref().filter(|l| !matches!(l.answer, Answer::Unknown(_))) {
+                let ttl = resolvers.positive_ttl.filter(|_| suspect.is_opposed_by(resolvers));
+                evidence.outlived = kept.contradicted(question.clone(), ttl, self.now);
+            }
+            kept.keep_record(question, suspect.lookup.answer.clone(), evidence, self.now);
         }
         let of = |s: &Suspect<'_>| {
             Some((key(s.wanted), kept.record(&key(s.wanted), &s.lookup.answer, self.now, self.pace)?.clone()))

@@ -15,6 +15,9 @@ use crate::dns::lookup::{Answer, LookupErrorKind, ZoneCut};
 use crate::dns::record::DnsName;
 use crate::status::schedule::Pace;
 
+/// A TTL is told in whole seconds, and a little later than it was true.
+const SLACK: Duration = Duration::from_secs(5);
+
 /// The zone of a domain, or why it is not known.
 pub type Cut = Result<ZoneCut, LookupErrorKind>;
 
@@ -22,6 +25,8 @@ pub type Cut = Result<ZoneCut, LookupErrorKind>;
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
     records: BTreeMap<Question, (Timestamp, Answer, RecordEvidence)>,
+    /// Since when resolvers speak against the name servers, and the longest that one of them keeps its answer.
+    contradicted: BTreeMap<Question, (Timestamp, Duration)>,
     zone: Option<(Timestamp, Cut)>,
     dmarc: Option<(Timestamp, Vec<DnsName>, DmarcView)>,
 }
@@ -51,6 +56,21 @@ impl Kept {
     /// Forgets the evidence on records that are not asked about any more.
     pub fn retain(&mut self, wanted: impl Fn(&Question) -> bool) {
         self.records.retain(|question, _| wanted(question));
+        self.contradicted.retain(|question, _| wanted(question));
+    }
+
+    /// Takes note of whether resolvers have the right record against the name servers, and for how long they keep it yet.
+    /// True once that has lasted for longer than any copy can. Each of several resolvers counts down by itself, so the
+    /// longest time that was told counts, from the first day on.
+    pub fn contradicted(&mut self, question: Question, ttl: Option<Duration>, now: Timestamp) -> bool {
+        let Some(ttl) = ttl else {
+            self.contradicted.remove(&question);
+            return false;
+        };
+        let (since, longest) = self.contradicted.entry(question).or_insert((now, ttl));
+        *longest = ttl.max(*longest);
+        let end = since.checked_add(*longest).and_then(|end| end.checked_add(SLACK));
+        end.is_ok_and(|end| end <= now)
     }
 
     /// The zone of the domain, for ten pending intervals.
@@ -113,6 +133,25 @@ mod tests {
         assert!(kept.record(&question(), &Answer::NoData, at(1), PACE).is_none(), "another answer");
         kept.retain(|_| false);
         assert!(kept.record(&question(), &Answer::NxDomain, at(0), PACE).is_none());
+    }
+
+    #[test]
+    fn e10_what_no_copy_can_explain_is_known_once_every_copy_has_expired() {
+        let told = |looks: &[(i64, Option<u64>)]| {
+            let mut kept = Kept::default();
+            let look = |(second, ttl): &(i64, Option<u64>)| {
+                kept.contradicted(question(), ttl.map(Duration::from_secs), at(*second))
+            };
+            looks.iter().map(look).collect::<Vec<_>>()
+        };
+        // A copy counts down, and is gone before it could be taken for a zone of its own.
+        assert_eq!(told(&[(0, Some(300)), (299, Some(1)), (301, Some(0)), (310, None)]), [false; 4]);
+        // A zone that nobody else asks is answered for ever.
+        assert_eq!(told(&[(0, Some(300)), (300, Some(300)), (305, Some(290))]), [false, false, true]);
+        // Each of several resolvers has a copy of its own.
+        assert_eq!(told(&[(0, Some(10)), (20, Some(3000)), (2900, Some(100))]), [false; 3]);
+        // Where they agreed in between, the time begins anew.
+        assert_eq!(told(&[(0, Some(30)), (20, None), (40, Some(30)), (74, Some(1))]), [false; 4]);
     }
 
     #[test]

@@ -431,6 +431,11 @@ impl Memory {
         same.then_some(&read.value)
     }
 
+    /// What DNS answered the last time.
+    pub fn last_lookups(&self) -> Option<&Lookups> {
+        self.lookups.as_ref().map(|read| &read.value)
+    }
+
     /// True once, before the first look-ups: they are then made by the next pass, which follows at once.
     pub fn puts_first_look_off(&mut self) -> bool {
         self.owes_look = self.lookups.is_none() && !self.owes_look;

@@ -32,7 +32,7 @@ use crate::api::v1alpha1::{
 use crate::dns::cloudflare::{self, ApiToken};
 use crate::dns::evidence::Evidence;
 use crate::dns::judge;
-use crate::dns::lookup::Resolver;
+use crate::dns::lookup::{Lookup, Resolver};
 use crate::dns::record::{DnsName, WantedRecord};
 use crate::ownership::{Mark, Ownership};
 use crate::plan::{Step, claims, desired};
@@ -421,7 +421,12 @@ async fn observe_records(
     let names = wanted.iter().filter(|w| w.required && !places.is_empty()).map(|w| w.name.clone());
     // Before the questions, which then go to just those name servers and not to what was remembered.
     let served = left::who_serves(resolver, names).await;
-    let lookups = look_up(resolver, questions).await;
+    let before = memory.last_lookups();
+    let compared = |(question, lookup): (Question, Lookup)| {
+        let compared = lookup.compared_with(before.and_then(|before| before.get(&question)));
+        (question, compared)
+    };
+    let lookups: Lookups = look_up(resolver, questions).await.into_iter().map(compared).collect();
     let wrong =
         |w: &WantedRecord| matches!(judge::judge(w, &lookups).state, RecordState::Missing | RecordState::Incorrect);
     let lost = wanted.iter().filter(|w| w.required).any(wrong);

@@ -5,7 +5,7 @@ use super::ses_view::SesView;
 use crate::api::v1alpha1::{RecordState, RecordStatus};
 use crate::dns::cause::{self, Case, Diagnosis};
 use crate::dns::judge::{self, Judgement};
-use crate::dns::lookup::{Addresses, Source};
+use crate::dns::lookup::{Addresses, Answer, ServerAnswer};
 use crate::dns::record::{DnsName, WantedRecord};
 use crate::observe::observation::Observation;
 use crate::plan::Action;
@@ -25,7 +25,7 @@ pub(super) fn all(report: &Report<'_>) -> Vec<RecordStatus> {
 
 fn status(wanted: &WantedRecord, domain: &DnsName, seen: &Observation, ses: SesView<'_>) -> RecordStatus {
     let mut judgement = judge::judge(wanted, &seen.lookups);
-    let diagnosis = diagnose(wanted, domain, seen, &judgement);
+    let diagnosis = diagnose(wanted, domain, seen, &judgement, ses);
     if let Some(diagnosis) = &diagnosis {
         judgement.state = diagnosis.cause.state();
         judgement.message = Some(diagnosis.message.clone());
@@ -52,7 +52,13 @@ fn status(wanted: &WantedRecord, domain: &DnsName, seen: &Observation, ses: SesV
 }
 
 /// The cause of a record that was looked up.
-fn diagnose(wanted: &WantedRecord, domain: &DnsName, seen: &Observation, judgement: &Judgement) -> Option<Diagnosis> {
+fn diagnose(
+    wanted: &WantedRecord,
+    domain: &DnsName,
+    seen: &Observation,
+    judgement: &Judgement,
+    ses: SesView<'_>,
+) -> Option<Diagnosis> {
     let key = (wanted.name.clone(), wanted.data.record_type());
     let case = Case {
         wanted,
@@ -62,6 +68,7 @@ fn diagnose(wanted: &WantedRecord, domain: &DnsName, seen: &Observation, judgeme
         evidence: seen.evidence.records.get(&key),
         cut: seen.evidence.zone.as_ref(),
         view: &seen.zone,
+        denied: ses.denies(wanted, seen),
     };
     cause::diagnose(&case)
 }
@@ -83,12 +90,22 @@ fn not_looked_up(wanted: &WantedRecord, seen: &Observation) -> String {
     format!("{why}; DNS needs a record of this name and of the type {kind} with the value {value}")
 }
 
-/// Some of the name servers have no answer: the others do, and that is what counts.
+/// Some of the name servers have had no answer twice in a row: the others do, and that is what counts.
 fn few_servers(wanted: &WantedRecord, seen: &Observation) -> Option<String> {
     let lookup = seen.lookups.get(&(wanted.name.clone(), wanted.data.record_type()))?;
-    let (asked, right) = (lookup.servers_asked, lookup.servers_agreeing);
-    (lookup.source == Source::Authoritative && right < asked)
-        .then(|| format!("Answered right by {right} of {asked} name servers; have the DNS provider mend the others"))
+    let failure = |said: &ServerAnswer| match &said.answer {
+        Answer::Unknown(error) if said.again => Some(error.to_string()),
+        _ => None,
+    };
+    let failures: Vec<String> = lookup.by_server.iter().filter_map(failure).collect();
+    let (asked, failed) = (lookup.servers_asked, failures.len());
+    (failed > 0).then(|| {
+        format!(
+            "Answered right by {} of {asked} name servers; have the DNS provider mend the others ({})",
+            asked.saturating_sub(failed),
+            failures.join(", ")
+        )
+    })
 }
 
 /// How many of the required records are found, as `3/5`; absent until the DKIM records are known.

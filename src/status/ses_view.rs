@@ -1,10 +1,10 @@
 //! What SES saw in DNS when it looked last, compared with what is there now.
 
 use crate::api::v1alpha1::RecordPurpose;
-use crate::dns::lookup::Source;
+use crate::dns::lookup::{LookupErrorKind, Source};
 use crate::dns::record::WantedRecord;
 use crate::observe::observation::Observation;
-use crate::ses::identity::Identity;
+use crate::ses::identity::{Identity, SesStatus};
 
 /// SES's last look, as `VerificationInfo` tells it.
 #[derive(Clone, Copy)]
@@ -20,12 +20,37 @@ impl SesView<'_> {
         Some(format!("The name servers answer it right. {look}"))
     }
 
+    /// True if SES did not find the record when it looked last, and asked other name servers than those that the operator's
+    /// resolvers know: where these may not be asked, or have no authority.
+    pub(super) fn denies(self, wanted: &WantedRecord, seen: &Observation) -> bool {
+        let Some(identity) = self.0 else { return false };
+        let did_not_find = match wanted.purpose {
+            RecordPurpose::Dkim => !identity.is_dkim_verified() && identity.error.as_deref().is_some_and(is_not_found),
+            RecordPurpose::BounceMx => identity.mail_from.as_ref().is_some_and(|m| {
+                *wanted.name.as_str() == *m.domain
+                    && matches!(m.status, SesStatus::Failed | SesStatus::TemporaryFailure)
+            }),
+            RecordPurpose::Spf | RecordPurpose::Dmarc => false,
+        };
+        let key = (wanted.name.clone(), wanted.data.record_type());
+        let elsewhere = match seen.lookups.get(&key).and_then(|lookup| lookup.instead) {
+            Some(LookupErrorKind::PrivateServers) => true,
+            Some(LookupErrorKind::Lame | LookupErrorKind::NoServer) => match (&identity.zone_seen, &seen.evidence.zone)
+            {
+                (Some(saw), Some(Ok(live))) => saw.primary != live.primary,
+                _ => false,
+            },
+            _ => false,
+        };
+        did_not_find && elsewhere
+    }
+
     /// Where SES looked last for the DKIM records of a domain that it has not verified, and what has changed there since.
     pub(super) fn last_look(self, seen: &Observation) -> Option<String> {
         let identity = self.0.filter(|identity| !identity.is_dkim_verified())?;
         let error = identity.error.as_deref()?;
         match error {
-            "HOST_NOT_FOUND" | "TYPE_NOT_FOUND" | "INVALID_VALUE" => {}
+            error if is_not_found(error) => {}
             "DNS_SERVER_ERROR" => {
                 return Some(format!(
                     "SES said {error} when it looked last, which means that the name servers did not answer it: check that they \
@@ -39,7 +64,10 @@ impl SesView<'_> {
             }
             _ => return None,
         }
-        let (Some(saw), Some(Ok(live))) = (&identity.zone_seen, &seen.evidence.zone) else {
+        // What resolvers tell of a zone is not what SES looks at, if the name servers could not be asked.
+        let is_asked_there = seen.lookups.values().any(|lookup| lookup.source == Source::Authoritative);
+        let live = seen.evidence.zone.as_ref().filter(|_| seen.dns_check && is_asked_there);
+        let (Some(saw), Some(Ok(live))) = (&identity.zone_seen, live) else {
             return Some(format!("SES said {error} when it looked last, and looks again by itself"));
         };
         let said = format!("SES said {error} when it last looked at {}, serial {}", saw.primary, saw.serial);
@@ -55,6 +83,11 @@ impl SesView<'_> {
             format!("{said}, and looks again by itself")
         })
     }
+}
+
+/// The errors by which SES says that the records were not there, or not right.
+fn is_not_found(error: &str) -> bool {
+    matches!(error, "HOST_NOT_FOUND" | "TYPE_NOT_FOUND" | "INVALID_VALUE")
 }
 
 /// Serial numbers go round: RFC 1982.

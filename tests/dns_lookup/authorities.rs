@@ -26,7 +26,7 @@ async fn name_servers_that_agree_are_counted_whatever_the_order() {
 }
 
 #[tokio::test]
-async fn name_servers_that_disagree_leave_the_matter_open() {
+async fn e8_name_servers_that_disagree_leave_the_matter_open() {
     let world = World::new(resolver(3), vec![txt_server("a"), txt_server("b"), txt_server("a")]).await;
     let lookup = world.txt().await;
     assert_eq!(unknown(&lookup), "name servers disagree: 2 of 3 give the same answer");
@@ -53,7 +53,7 @@ async fn two_ways_of_saying_absent_agree_on_the_weaker_one() {
 }
 
 #[tokio::test]
-async fn lame_and_broken_servers_are_left_out() {
+async fn e8_lame_and_broken_servers_are_left_out() {
     let lame = script(|query, _| {
         let mut reply = with(query, vec![record(NAME, txt("stale"))]);
         reply.metadata.authoritative = false;
@@ -64,6 +64,17 @@ async fn lame_and_broken_servers_are_left_out() {
     let lookup = world.txt().await;
     assert_eq!(lookup.answer, texts(&["a"]));
     assert_eq!((lookup.servers_asked, lookup.servers_agreeing), (4, 2));
+    let failed: Vec<String> = lookup
+        .by_server
+        .iter()
+        .filter_map(|said| if let Answer::Unknown(error) = &said.answer { Some(error.to_string()) } else { None })
+        .collect();
+    assert_eq!((lookup.by_server.len(), failed.len()), (4, 2), "{failed:?}");
+    // Only what is so twice in a row is more than a lost packet.
+    let again = |lookup: &Lookup| lookup.by_server.iter().filter(|said| said.again).count();
+    assert_eq!(again(&lookup), 0);
+    let next = world.txt().await.compared_with(Some(&lookup));
+    assert_eq!(again(&next), 4);
 }
 
 #[tokio::test]
@@ -123,12 +134,13 @@ async fn the_authority_is_asked_without_recursion_and_the_resolver_with() {
 }
 
 #[tokio::test]
-async fn private_name_servers_are_never_asked_unless_allowed() {
+async fn c7_private_name_servers_are_never_asked_unless_allowed() {
     let world = World::with(resolver(1), vec![(txt_server("secret"), true)], |settings| {
         settings.allow_private_nameservers = false;
     });
     let world = world.await;
     let lookup = world.txt().await;
+    assert!(lookup.is_internal() && lookup.positive_ttl == Some(Duration::from_mins(1)), "{lookup:?}");
     assert_eq!((lookup.answer, lookup.source), (texts(&["from the resolver"]), Source::Recursive));
     let addresses = world.resolver.addresses(&DnsName::new(NAME)).await;
     assert_eq!(addresses, Addresses::NoData, "by the resolver");

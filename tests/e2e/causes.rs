@@ -5,8 +5,8 @@ use std::time::Duration;
 use hickory_proto::rr::RecordType;
 use serde_json::{Value, json};
 use testbed::cloudflare::{ZoneChange, ZoneStatus};
-use testbed::dns::{Dns, Fault};
-use testbed::world::object;
+use testbed::dns::{Dns, DnsServer, Fault};
+use testbed::world::{World, object};
 
 use crate::rig::{DOMAIN, NAME, Rig, SECRET, ZONE, text};
 
@@ -160,6 +160,91 @@ async fn e1_e3_e9_e10_what_resolvers_see_is_told_apart_from_what_is_published() 
     ];
     expect(&rig, &expected).await;
     // What waits for time alone is not written again and again.
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn c7_e10_an_internal_zone_proves_nothing_and_is_told_once_ses_finds_nothing() {
+    // The operator's resolver knows the domain from a zone inside, whose name servers it may not ask.
+    let inside = DnsServer::start().await.unwrap();
+    inside.dns().add_zone(ZONE).unwrap();
+    let address = inside.addr();
+    let rig = Rig::with(|options| {
+        (options.resolver, options.private_name_servers) = (Some(address), false);
+    })
+    .await;
+    rig.world.ses().configure(|settings| settings.check_interval = Duration::from_hours(1));
+    rig.apply_manual().await;
+    let is_inside = |r: &Value| text(r, "message").contains("not right in an internal zone");
+    let told_of = |o: &Value| object::count(o, "Unknown") == 5 && object::records(o).iter().all(is_inside);
+    let pending = rig.until("an internal zone", told_of).await;
+    World::publish_at(&inside.dns(), &pending).unwrap();
+    let unknown: Vec<Told> = tokens(&pending)
+        .iter()
+        .map(|t| told(&dkim(t), "CNAME", "Unknown", "LookupFailed", "--dns-resolvers"))
+        .collect();
+    let found = expect(&rig, &unknown).await;
+    assert_eq!(found["status"]["recordsFound"], "0/5", "{found}");
+    rig.world.ses().look_now().await;
+    let hidden = "SES did not find it when it looked last: add it to the public zone too";
+    let split: Vec<Told> =
+        tokens(&pending).iter().map(|t| told(&dkim(t), "CNAME", "Incorrect", "SplitHorizon", hidden)).collect();
+    expect(&rig, &split).await;
+    // Nothing of it keeps the domain from being verified.
+    rig.world.publish(&pending).unwrap();
+    rig.world.ses().look_now().await;
+    rig.ready().await;
+    assert!(rig.world.dns().queries().iter().all(|q| q.recursion_desired), "a private name server was asked");
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn e10_a_deleted_record_that_resolvers_remember_is_no_split_horizon() {
+    let rig = Rig::start().await;
+    rig.world.ses().configure(|settings| settings.check_interval = Duration::from_hours(1));
+    rig.apply_manual().await;
+    let pending = rig.until("five records missing", |o| object::count(o, "Missing") == 5).await;
+    rig.world.publish(&pending).unwrap();
+    rig.until("five records found", |o| object::count(o, "Found") == 5).await;
+    rig.world.dns().remember(&bounce(), RecordType::MX, 8).unwrap();
+    rig.world.dns().remove(&bounce(), RecordType::MX).unwrap();
+    let copied = told(&bounce(), "MX", "Missing", "NotPublished", "Resolvers still answer it");
+    expect(&rig, &[copied]).await;
+    let name = bounce();
+    rig.until("the copy is gone", |o| {
+        let mx = object::records(o).iter().find(|r| r["name"] == name.as_str() && r["type"] == "MX").unwrap();
+        assert_eq!(mx["cause"], "NotPublished", "{mx}");
+        !text(mx, "message").contains("Resolvers")
+    })
+    .await;
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn e8_a_name_server_that_stays_behind_is_named_with_what_it_answers() {
+    let rig = Rig::start().await;
+    rig.apply_manual().await;
+    let pending = rig.until("five records missing", |o| object::count(o, "Missing") == 5).await;
+    let (dns, token) = (rig.world.dns(), tokens(&pending).remove(0));
+    let port = rig.world.dns_server().addr().port();
+    let behind = DnsServer::start_on(([127, 0, 0, 2], port).into()).await.unwrap();
+    behind.dns().add_zone(ZONE).unwrap();
+    World::publish_at(&behind.dns(), &pending).unwrap();
+    behind.dns().set(&dkim(&token), RecordType::CNAME, &["old.example.net"]).unwrap();
+    let names = [format!("ns1.{ZONE}"), format!("ns2.{ZONE}")];
+    dns.set(&names[1], RecordType::A, &["127.0.0.2"]).unwrap();
+    dns.set(ZONE, RecordType::NS, &names).unwrap();
+    rig.world.publish(&pending).unwrap();
+    let advice = format!("old.example.net at ns2.{ZONE}; the right record at ns1.{ZONE}");
+    expect(&rig, &[told(&dkim(&token), "CNAME", "Unknown", "LookupFailed", &advice)]).await;
+    // It ends no Ready, and one that does not answer twice in a row is named too.
+    let ready = rig.ready().await;
+    assert_eq!(ready["status"]["recordsFound"], "4/5");
+    behind.dns().set_fault("*", None, Fault::ServFail).unwrap();
+    let silent = format!(
+        "Answered right by 1 of 2 name servers; have the DNS provider mend the others (SERVFAIL from ns2.{ZONE})"
+    );
+    rig.until("the silent one", |o| object::records(o).iter().all(|r| text(r, "message") == silent)).await;
     rig.finish().await;
 }
 

@@ -413,7 +413,16 @@ impl World {
             (true, false) => Answer::NoData,
             (true, true) => Answer::NxDomain,
         };
-        Lookup { source: Source::Authoritative, answer, negative_ttl: None, servers_asked: 2, servers_agreeing: 2 }
+        Lookup {
+            source: Source::Authoritative,
+            answer,
+            negative_ttl: None,
+            servers_asked: 2,
+            servers_agreeing: 2,
+            positive_ttl: None,
+            instead: None,
+            by_server: Vec::new(),
+        }
     }
 
     /// Plans for this world, seen as `seen`.

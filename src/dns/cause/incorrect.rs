@@ -22,14 +22,15 @@ pub(super) fn diagnose(case: &Case<'_>) -> Diagnosis {
         .unwrap_or_else(|| Diagnosis::new(Cause::WrongValue, with_wildcard(case, &advice)))
 }
 
-/// The operator's resolvers see the right record, and the name servers that the world asks do not have it.
+/// The operator's resolvers see the right record, and the name servers that the world asks do not have it, for longer than
+/// any resolver remembers what was there before.
 pub(super) fn split_horizon(case: &Case<'_>) -> Option<Diagnosis> {
-    case.resolvers().filter(|lookup| case.is_right(lookup))?;
+    case.resolvers().filter(|lookup| case.is_right(lookup) && case.evidence.is_some_and(|e| e.outlived))?;
     Some(Diagnosis::new(
         Cause::SplitHorizon,
         format!(
             "The operator's own resolvers see the right record, the public name servers of the domain do not have it, and SES asks \
-             those: add it to the public zone too, as {} {}. If it was removed just now, add it again",
+             those: add it to the public zone too, as {} {}",
             case.wanted.data.record_type(),
             case.wanted.data
         ),

@@ -17,12 +17,12 @@ pub(super) fn diagnose(case: &Case<'_>) -> Diagnosis {
     zone_pending(case)
         .or_else(|| in_cloudflare(case))
         .or_else(|| no_zone(case))
-        .or_else(|| incorrect::split_horizon(case))
         .or_else(|| literal_quotes(case))
         .or_else(|| misspelt(case))
         .or_else(|| addresses(case))
         .or_else(|| text(case))
         .or_else(|| elsewhere(case))
+        .or_else(|| incorrect::split_horizon(case))
         .unwrap_or_else(|| not_published(case))
 }
 
@@ -280,6 +280,10 @@ fn not_published(case: &Case<'_>) -> Diagnosis {
     let mut message = case.judgement.message.clone().unwrap_or_default();
     if let Some(zone) = case.zone() {
         message = format!("{message}; the zone is {}: {}", zone.apex, case.enter());
+    }
+    if case.resolvers().is_some_and(|lookup| case.is_right(lookup)) {
+        message =
+            format!("{message}. Resolvers still answer it: a copy from before, or a zone that the world does not ask");
     }
     let long = case.lookup.negative_ttl.filter(|ttl| ttl.as_secs() > 300);
     if let Some(ttl) = long {

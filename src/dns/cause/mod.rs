@@ -20,7 +20,7 @@ use crate::dns::evidence::RecordEvidence;
 use crate::dns::judge::{self, Judgement};
 use crate::dns::lookup::{Answer, Lookup, LookupErrorKind, Source, ZoneCut};
 use crate::dns::record::{DnsName, WantedRecord};
-use crate::observe::observation::{Lookups, Observed, ZoneView};
+use crate::observe::observation::{Observed, ZoneView};
 
 use self::provider::Provider;
 
@@ -173,17 +173,20 @@ pub struct Case<'a> {
     pub cut: Option<&'a Result<ZoneCut, LookupErrorKind>>,
     /// The zone at Cloudflare.
     pub view: &'a Observed<ZoneView>,
+    /// SES did not find the record when it looked last, and did not look where the operator does.
+    pub denied: bool,
 }
 
 /// The cause of a record that is not cleanly found, and of a found one where there is one.
 pub fn diagnose(case: &Case<'_>) -> Option<Diagnosis> {
     match case.judgement.state {
-        RecordState::Found => case.bogus().or_else(|| found::diagnose(case)),
+        RecordState::Found => case.bogus().or_else(|| case.hidden()).or_else(|| found::diagnose(case)),
         RecordState::Missing => Some(missing::diagnose(case)),
         RecordState::Incorrect => Some(incorrect::diagnose(case)),
         RecordState::Unknown => {
             let advice = case.judgement.message.clone().unwrap_or_default();
-            Some(case.bogus().unwrap_or_else(|| Diagnosis::new(Cause::LookupFailed, advice)))
+            let known = case.bogus().or_else(|| case.hidden());
+            Some(known.unwrap_or_else(|| Diagnosis::new(Cause::LookupFailed, advice)))
         }
     }
 }
@@ -220,8 +223,24 @@ impl<'a> Case<'a> {
 
     /// True if the record would be found if `lookup` were all there is.
     fn is_right(&self, lookup: &Lookup) -> bool {
-        let key = (self.wanted.name.clone(), self.wanted.data.record_type());
-        judge::judge(self.wanted, &Lookups::from([(key, lookup.clone())])).state == RecordState::Found
+        judge::is_answered_right(self.wanted, lookup)
+    }
+
+    /// The operator sees the right record where SES does not look.
+    fn hidden(&self) -> Option<Diagnosis> {
+        if !self.denied || !self.is_right(self.lookup) {
+            return None;
+        }
+        let whose = self.zone().map_or_else(String::new, |zone| format!(" (that of {})", zone.primary));
+        Some(Diagnosis::new(
+            Cause::SplitHorizon,
+            format!(
+                "The operator's own resolvers see the right record in a zone{whose} that the world does not ask, and SES did not \
+                 find it when it looked last: add it to the public zone too, as {} {}",
+                self.wanted.data.record_type(),
+                self.wanted.data
+            ),
+        ))
     }
 
     /// Resolvers that validate fail where those that do not have a definite answer.

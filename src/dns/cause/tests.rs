@@ -9,10 +9,10 @@ use crate::api::reason::Reason;
 use crate::api::v1alpha1::RecordPurpose;
 use crate::dns::cloudflare::{Zone, ZoneRecord, ZoneStatus, ZoneType};
 use crate::dns::evidence::Elsewhere;
-use crate::dns::lookup::{Addresses, LookupError};
+use crate::dns::lookup::{Addresses, LookupError, ServerAnswer};
 use crate::dns::record::RecordData;
 use crate::error::ErrorClass;
-use crate::observe::observation::Fault;
+use crate::observe::observation::{Fault, Lookups};
 
 use super::places::{Slip, likely};
 
@@ -23,6 +23,10 @@ struct Scene {
     evidence: RecordEvidence,
     cut: Option<Result<ZoneCut, LookupErrorKind>>,
     view: Observed<ZoneView>,
+    /// What is unusual in the look-up itself.
+    instead: Option<LookupErrorKind>,
+    by_server: Vec<ServerAnswer>,
+    denied: bool,
 }
 
 fn name(text: &str) -> DnsName {
@@ -62,12 +66,30 @@ fn cut(apex: &str, server: &str) -> ZoneCut {
 
 fn lookup(answer: Answer, source: Source) -> Lookup {
     let negative_ttl = matches!(answer, Answer::NoData | Answer::NxDomain).then(|| Duration::from_mins(1));
-    Lookup { source, answer, negative_ttl, servers_asked: 2, servers_agreeing: 2 }
+    Lookup {
+        source,
+        answer,
+        negative_ttl,
+        servers_asked: 2,
+        servers_agreeing: 2,
+        positive_ttl: None,
+        instead: None,
+        by_server: Vec::new(),
+    }
 }
 
 fn scene(purpose: RecordPurpose, answer: Answer) -> Scene {
     let cut = Some(Ok(cut("example.com", "ns1.dns-host.example")));
-    Scene { wanted: wanted(purpose), answer, evidence: RecordEvidence::default(), cut, view: Observed::NotConfigured }
+    Scene {
+        wanted: wanted(purpose),
+        answer,
+        evidence: RecordEvidence::default(),
+        cut,
+        view: Observed::NotConfigured,
+        instead: None,
+        by_server: Vec::new(),
+        denied: false,
+    }
 }
 
 impl Scene {
@@ -83,6 +105,28 @@ impl Scene {
 
     fn resolvers(mut self, answer: Answer) -> Self {
         self.evidence.resolvers = Some(lookup(answer, Source::Recursive));
+        self
+    }
+
+    /// Resolvers go on answering so for longer than any copy lives.
+    fn for_ever(mut self) -> Self {
+        self.evidence.outlived = true;
+        self
+    }
+
+    /// Only resolvers could be asked.
+    fn instead(mut self, of: LookupErrorKind, denied: bool) -> Self {
+        (self.instead, self.denied) = (Some(of), denied);
+        self
+    }
+
+    /// The name servers do not all say the same, for the first time or again.
+    fn by(mut self, said: &[(&str, Answer)], again: bool) -> Self {
+        let (agreeing, answering) = (said.len() - 1, said.len());
+        self.answer = Answer::Unknown(LookupError::new(LookupErrorKind::Disagreement { agreeing, answering }));
+        let server =
+            |(server, answer): &(&str, Answer)| ServerAnswer { server: name(server), answer: answer.clone(), again };
+        self.by_server = said.iter().map(server).collect();
         self
     }
 
@@ -125,7 +169,9 @@ impl Scene {
     }
 
     fn diagnose(&self) -> Option<Diagnosis> {
-        let lookup = lookup(self.answer.clone(), Source::Authoritative);
+        let source = if self.instead.is_some() { Source::Recursive } else { Source::Authoritative };
+        let (instead, by_server) = (self.instead, self.by_server.clone());
+        let lookup = Lookup { instead, by_server, ..lookup(self.answer.clone(), source) };
         let key = (self.wanted.name.clone(), self.wanted.data.record_type());
         let judgement = judge::judge(&self.wanted, &Lookups::from([(key, lookup.clone())]));
         diagnose(&Case {
@@ -136,6 +182,7 @@ impl Scene {
             evidence: Some(&self.evidence),
             cut: self.cut.as_ref(),
             view: &self.view,
+            denied: self.denied,
         })
     }
 }
@@ -188,7 +235,15 @@ fn missing() -> Vec<(&'static str, Scene)> {
         ("no name servers at all", Scene { cut: Some(Err(LookupErrorKind::NoZone)), ..gone(Dkim) }),
         ("not registered", Scene { cut: Some(Ok(cut("com", "a.gtld-servers.net"))), ..gone(Dkim) }),
         ("zone not active", Scene { view: pending(), ..gone(Dkim) }),
-        ("only inside the cluster", gone(Dkim).resolvers(records(&[cname("aaa.dkim.amazonses.com")]))),
+        ("e10: only inside the cluster", gone(Dkim).resolvers(records(&[cname("aaa.dkim.amazonses.com")])).for_ever()),
+        ("e10: just deleted, resolvers have a copy", gone(Dkim).resolvers(records(&[cname("aaa.dkim.amazonses.com")]))),
+        (
+            "e10: inside the cluster, and under a wrong name outside",
+            gone(Dkim)
+                .resolvers(records(&[cname("aaa.dkim.amazonses.com")]))
+                .for_ever()
+                .found_at("aaa.mail.example.com", Slip::MissingDomainkey),
+        ),
     ]
 }
 
@@ -253,8 +308,25 @@ fn instead() -> Vec<(&'static str, Scene)> {
         ("DMARC without its head", scene(Dmarc, records(&[txt("DMARC1; p=none")]))),
         (
             "right inside the cluster only",
+            scene(Dkim, records(&[cname("old.example.net")]))
+                .resolvers(records(&[cname("aaa.dkim.amazonses.com")]))
+                .for_ever(),
+        ),
+        (
+            "e10: changed just now, resolvers have a copy",
             scene(Dkim, records(&[cname("old.example.net")])).resolvers(records(&[cname("aaa.dkim.amazonses.com")])),
         ),
+    ]
+}
+
+/// Three name servers that have the record and one that has not.
+fn behind() -> Vec<(&'static str, Answer)> {
+    let right = || records(&[cname("aaa.dkim.amazonses.com")]);
+    vec![
+        ("ns1.example.net", right()),
+        ("ns2.example.net", right()),
+        ("ns3.example.net", records(&[cname("old.example.net")])),
+        ("ns4.example.net", right()),
     ]
 }
 
@@ -279,6 +351,13 @@ fn found_and_unknown() -> Vec<(&'static str, Scene)> {
             "e8: unknown, name servers disagree",
             scene(Spf, Answer::Unknown(LookupError::new(LookupErrorKind::Disagreement { agreeing: 3, answering: 4 }))),
         ),
+        ("e8: one of them is behind, for the first time", scene(Dkim, Answer::NoData).by(&behind(), false)),
+        ("e8: one of them is behind, again", scene(Dkim, Answer::NoData).by(&behind(), true)),
+        ("e10: right in an internal zone", right().instead(LookupErrorKind::PrivateServers, false)),
+        ("e10: right in an internal zone, and not for SES", right().instead(LookupErrorKind::PrivateServers, true)),
+        ("e10: not in an internal zone", scene(Dkim, Answer::NxDomain).instead(LookupErrorKind::PrivateServers, true)),
+        ("e10: right where nobody has authority, and not for SES", right().instead(LookupErrorKind::Lame, true)),
+        ("e10: name servers out of reach", right().instead(LookupErrorKind::TimedOut, false)),
         ("d8: another DMARC policy", scene(Dmarc, records(&[txt("v=DMARC1; p=reject")]))),
     ]
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::address::is_public;
 use super::error::{LookupError, LookupErrorKind};
 use super::message::{FromAuthority, Question, Server, Verdict, canonical, from_authority};
-use super::{Resolver, Seen, Source};
+use super::{Resolver, Seen, ServerAnswer, Source};
 
 /// How many name servers are asked.
 const MAX_ASKED: usize = 4;
@@ -141,15 +141,26 @@ fn judge(reports: Vec<Reported>) -> Polled {
     let mut ttl = None;
     let mut referrals: Vec<(Name, Vec<Server>)> = Vec::new();
     let mut failures: Vec<LookupError> = Vec::new();
+    let mut by_server: Vec<ServerAnswer> = Vec::new();
     for Reported { server, answer } in reports {
-        match answer {
+        let server = canonical(&server);
+        let outcome = match answer {
             FromAuthority::Definite { verdict, negative_ttl } => {
-                verdicts.push(verdict);
+                verdicts.push(verdict.clone());
                 ttl = ttl.max(negative_ttl);
+                Ok(verdict)
             }
-            FromAuthority::Referral { apex, servers } => referrals.push((apex, servers)),
-            FromAuthority::Failed(kind) => failures.push(LookupError::of_server(kind, canonical(&server))),
-        }
+            FromAuthority::Referral { apex, servers } => {
+                referrals.push((apex, servers));
+                continue;
+            }
+            FromAuthority::Failed(kind) => {
+                let failure = LookupError::of_server(kind, &server);
+                failures.push(failure.clone());
+                Err(failure)
+            }
+        };
+        by_server.push(ServerAnswer { server, answer: super::answer(outcome), again: false });
     }
     let stale = failures.iter().any(|failure| failure.kind() == LookupErrorKind::Lame);
     if verdicts.is_empty() {
@@ -161,7 +172,20 @@ fn judge(reports: Vec<Reported>) -> Polled {
     let answering = verdicts.len() + referrals.len();
     let (outcome, agreeing) = agree(verdicts, answering);
     let negative_ttl = if outcome.is_ok() { ttl } else { None };
-    Polled::Settled { seen: Seen { source: Source::Authoritative, outcome, negative_ttl, asked, agreeing }, stale }
+    if agreeing == asked {
+        by_server.clear();
+    }
+    let seen = Seen {
+        source: Source::Authoritative,
+        outcome,
+        negative_ttl,
+        asked,
+        agreeing,
+        positive_ttl: None,
+        instead: None,
+        by_server,
+    };
+    Polled::Settled { seen, stale }
 }
 
 /// The verdict that all share, or the disagreement; and how many share the most frequent one.

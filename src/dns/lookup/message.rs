@@ -23,6 +23,8 @@ const MAX_RECORDS: usize = 64;
 const MAX_CNAME_HOPS: usize = 8;
 /// RFC 2308: negative answers are not kept longer than 3 hours.
 const MAX_NEGATIVE_TTL: u32 = 3 * 3600;
+/// Resolvers keep nothing for longer than a day, whatever its TTL.
+const MAX_POSITIVE_TTL: u32 = 24 * 3600;
 
 /// One question: an absolute name and a type.
 #[derive(Clone, Debug)]
@@ -135,7 +137,7 @@ fn is_definite(code: ResponseCode) -> bool {
     matches!(code, ResponseCode::NoError | ResponseCode::NXDomain)
 }
 
-/// What a resolver's answer says, and how long an absence will be remembered.
+/// What a resolver's answer says, and how long it will be remembered.
 pub(super) fn from_resolver(
     reply: &Message,
     question: &Question,
@@ -143,7 +145,7 @@ pub(super) fn from_resolver(
     usable(reply)?;
     let data = data_at(reply, question);
     if !data.is_empty() {
-        return Ok((Verdict::Data(data), None));
+        return Ok((Verdict::Data(data), Some(positive_ttl(reply, question))));
     }
     let verdict =
         if reply.metadata.response_code == ResponseCode::NXDomain { Verdict::NxDomain } else { Verdict::NoData };
@@ -317,6 +319,12 @@ fn address(record: &Record) -> Option<IpAddr> {
 fn text(txt: &TXT) -> String {
     // Whole, for it is compared; a message bounds it.
     printable(&String::from_utf8_lossy(&txt.txt_data.concat()), usize::MAX)
+}
+
+/// How long the records at the name are kept yet.
+fn positive_ttl(reply: &Message, question: &Question) -> Duration {
+    let longest = at(&reply.answers, &question.name).map(|record| record.ttl).max().unwrap_or_default();
+    Duration::from_secs(u64::from(longest.min(MAX_POSITIVE_TTL)))
 }
 
 fn negative_ttl(reply: &Message, question: &Question) -> Option<Duration> {

@@ -75,6 +75,45 @@ pub struct Lookup {
     pub servers_asked: usize,
     /// How many of them gave the answer; with a disagreement, the most frequent one.
     pub servers_agreeing: usize,
+    /// For records that resolvers answer: how long they keep them yet, at most a day.
+    pub positive_ttl: Option<Duration>,
+    /// Why resolvers gave the answer that the name servers were asked for.
+    pub instead: Option<LookupErrorKind>,
+    /// What each name server said, by name; empty if all said the same.
+    pub by_server: Vec<ServerAnswer>,
+}
+
+/// What one of several name servers said that do not all say the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerAnswer {
+    /// The name server.
+    pub server: DnsName,
+    /// What it said.
+    pub answer: Answer,
+    /// True if it said so the last time too: a lost packet is no news.
+    pub again: bool,
+}
+
+impl Lookup {
+    /// True if the name servers are at private addresses, which the operator may not ask and the world cannot: resolvers
+    /// told of an internal zone, and what they said of it proves nothing.
+    pub fn is_internal(&self) -> bool {
+        self.instead == Some(LookupErrorKind::PrivateServers)
+    }
+
+    /// Takes note of which name servers said the same in `last`. Of one that does not answer, the reason does not matter.
+    #[must_use]
+    pub fn compared_with(mut self, last: Option<&Self>) -> Self {
+        let same = |one: &Answer, other: &Answer| match (one, other) {
+            (Answer::Unknown(_), Answer::Unknown(_)) => true,
+            _ => one == other,
+        };
+        for said in &mut self.by_server {
+            let before = last.and_then(|last| last.by_server.iter().find(|b| b.server == said.server));
+            said.again = before.is_some_and(|before| same(&before.answer, &said.answer));
+        }
+        self
+    }
 }
 
 /// The addresses at a name.
@@ -109,27 +148,45 @@ struct Seen {
     negative_ttl: Option<Duration>,
     asked: usize,
     agreeing: usize,
+    positive_ttl: Option<Duration>,
+    instead: Option<LookupErrorKind>,
+    by_server: Vec<ServerAnswer>,
 }
 
 impl Seen {
     fn unknown(source: Source, error: LookupError, asked: usize) -> Self {
-        Self { source, outcome: Err(error), negative_ttl: None, asked, agreeing: 0 }
+        Self {
+            source,
+            outcome: Err(error),
+            negative_ttl: None,
+            asked,
+            agreeing: 0,
+            positive_ttl: None,
+            instead: None,
+            by_server: Vec::new(),
+        }
     }
 
     fn publish(self) -> Lookup {
-        let answer = match self.outcome {
-            Ok(Verdict::Data(data)) => Answer::Records(data.into_iter().filter_map(record).collect()),
-            Ok(Verdict::NoData) => Answer::NoData,
-            Ok(Verdict::NxDomain) => Answer::NxDomain,
-            Err(error) => Answer::Unknown(error),
-        };
         Lookup {
             source: self.source,
-            answer,
+            answer: answer(self.outcome),
             negative_ttl: self.negative_ttl,
             servers_asked: self.asked,
             servers_agreeing: self.agreeing,
+            positive_ttl: self.positive_ttl,
+            instead: self.instead,
+            by_server: self.by_server,
         }
+    }
+}
+
+fn answer(outcome: Result<Verdict, LookupError>) -> Answer {
+    match outcome {
+        Ok(Verdict::Data(data)) => Answer::Records(data.into_iter().filter_map(record).collect()),
+        Ok(Verdict::NoData) => Answer::NoData,
+        Ok(Verdict::NxDomain) => Answer::NxDomain,
+        Err(error) => Answer::Unknown(error),
     }
 }
 
@@ -200,14 +257,17 @@ impl Resolver {
             return Seen::unknown(Source::Recursive, error, 0);
         }
         let started = Instant::now();
+        let mut instead = None;
         if self.settings.mode == Mode::Authoritative {
             // Leaves time to ask the resolvers, with a second try.
             let deadline = started + self.settings.timeout * 3 / 5;
-            if let Ok(seen) = self.look_authoritative(question, deadline).await {
-                return seen;
+            match self.look_authoritative(question, deadline).await {
+                Ok(seen) => return seen,
+                Err(error) => instead = Some(error.kind()),
             }
         }
-        self.look_recursive(question, Asking::Resolver, started + self.settings.timeout).await
+        let seen = self.look_recursive(question, Asking::Resolver, started + self.settings.timeout).await;
+        Seen { instead, ..seen }
     }
 
     fn check_enabled(&self) -> Result<(), LookupError> {

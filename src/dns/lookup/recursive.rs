@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::error::{LookupError, LookupErrorKind};
-use super::message::{Asking, Question, from_resolver, usable};
+use super::message::{Asking, Question, Verdict, from_resolver, usable};
 use super::settings::ResolverAddress;
 use super::{Resolver, Seen, Source};
 
@@ -25,13 +25,23 @@ impl Resolver {
     pub(super) async fn look_recursive(&self, question: &Question, asking: Asking, deadline: Instant) -> Seen {
         let outcome = match self.resolve(question, asking, deadline).await {
             Ok(resolved) => from_resolver(&resolved.reply, question)
-                .map(|(verdict, negative_ttl)| (verdict, negative_ttl, resolved.asked))
+                .map(|(verdict, ttl)| (verdict, ttl, resolved.asked))
                 .map_err(LookupError::new),
             Err(error) => Err(error),
         };
         match outcome {
-            Ok((verdict, negative_ttl, asked)) => {
-                Seen { source: Source::Recursive, outcome: Ok(verdict), negative_ttl, asked, agreeing: 1 }
+            Ok((verdict, ttl, asked)) => {
+                let is_there = matches!(verdict, Verdict::Data(_));
+                Seen {
+                    source: Source::Recursive,
+                    outcome: Ok(verdict),
+                    negative_ttl: ttl.filter(|_| !is_there),
+                    asked,
+                    agreeing: 1,
+                    positive_ttl: ttl.filter(|_| is_there),
+                    instead: None,
+                    by_server: Vec::new(),
+                }
             }
             Err(error) => Seen::unknown(Source::Recursive, error, self.resolvers.len()),
         }

@@ -21,7 +21,7 @@ mod zone;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hickory_proto::rr::Name;
 pub use hickory_proto::rr::RecordType;
@@ -35,6 +35,8 @@ use zone::{RrSet, Zones};
 
 /// TTL of a record that is set without one, and of the SOA.
 pub const DEFAULT_TTL: u32 = 60;
+/// TTL of what resolvers answer on their own: short, so that it is soon known to be no copy.
+const VIEW_TTL: u32 = 2;
 /// Queries kept in the log; older ones are dropped so that a long demo does not grow without end.
 const LOG_LIMIT: usize = 100_000;
 /// How often a UDP port taken by somebody else is answered by trying another pair.
@@ -78,7 +80,24 @@ pub struct Query {
     pub tcp: bool,
 }
 
-type Views = BTreeMap<(Name, RecordType), RrSet>;
+type Views = BTreeMap<(Name, RecordType), View>;
+
+/// What resolvers answer instead of a zone's own records.
+#[derive(Debug)]
+struct View {
+    set: RrSet,
+    /// When the copy is thrown away.
+    until: Option<Instant>,
+}
+
+impl View {
+    /// What is answered now, with what is left of the TTL.
+    fn now(&self) -> Option<RrSet> {
+        let Some(until) = self.until else { return Some(self.set.clone()) };
+        let left = until.checked_duration_since(Instant::now())?;
+        Some(RrSet { ttl: u32::try_from(left.as_secs()).unwrap_or(u32::MAX), data: self.set.data.clone() })
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -139,7 +158,19 @@ impl Dns {
     pub fn set_view(&self, name: &str, rtype: RecordType, values: &[impl AsRef<str>]) -> Result<()> {
         let name = value::name(name)?;
         let data = values.iter().map(|v| value::parse(rtype, v.as_ref())).collect::<Result<Vec<_>>>()?;
-        self.state().views.insert((name, rtype), RrSet { ttl: DEFAULT_TTL, data });
+        let set = RrSet { ttl: VIEW_TTL, data };
+        self.state().views.insert((name, rtype), View { set, until: None });
+        Ok(())
+    }
+
+    /// Has resolvers (RD=1) go on answering what is at one name and type now for `ttl` seconds, as a cache does: with the
+    /// TTL counting down, whatever the zone says meanwhile.
+    pub fn remember(&self, name: &str, rtype: RecordType, ttl: u32) -> Result<()> {
+        let name = value::name(name)?;
+        let mut state = self.state();
+        let data = state.zones.get(&name, rtype).map_or_else(Vec::new, |set| set.data.clone());
+        let until = Instant::now() + Duration::from_secs(u64::from(ttl));
+        state.views.insert((name, rtype), View { set: RrSet { ttl, data }, until: Some(until) });
         Ok(())
     }
 
@@ -218,8 +249,9 @@ impl Dns {
 
     fn answer(&self, name: &Name, rtype: RecordType, recursive: bool) -> zone::Answer {
         let state = self.state();
-        match state.views.get(&(name.to_lowercase(), rtype)).filter(|_| recursive) {
-            Some(view) => state.zones.view(name, view),
+        let view = state.views.get(&(name.to_lowercase(), rtype)).filter(|_| recursive);
+        match view.and_then(View::now) {
+            Some(view) => state.zones.view(name, &view),
             None => state.zones.answer(name, rtype, recursive),
         }
     }

@@ -268,6 +268,14 @@ impl World {
     /// # Errors
     /// If no zone here holds a name.
     pub fn publish(&self, object: &Value) -> Result<()> {
+        Self::publish_at(&self.dns(), object)
+    }
+
+    /// The same at another DNS server.
+    ///
+    /// # Errors
+    /// If no zone there holds a name.
+    pub fn publish_at(dns: &Dns, object: &Value) -> Result<()> {
         for record in object["status"]["records"].as_array().into_iter().flatten() {
             let text = |field: &str| record[field].as_str().unwrap_or_default();
             let (rtype, value) = match text("type") {
@@ -275,7 +283,7 @@ impl World {
                 "MX" => (RecordType::MX, format!("{} {}", record["priority"], text("value"))),
                 _ => (RecordType::TXT, text("value").to_owned()),
             };
-            self.dns().set(text("name"), rtype, &[value])?;
+            dns.set(text("name"), rtype, &[value])?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The operator's real binary as a child process, set up by nothing but what a user can set.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -34,6 +35,10 @@ pub struct OperatorOptions {
     pub log_level: String,
     /// `--log-format`.
     pub log_format: String,
+    /// The operator's resolver; absent: the world's own.
+    pub resolver: Option<SocketAddr>,
+    /// `--dns-allow-private-nameservers`: all name servers here are on loopback.
+    pub private_name_servers: bool,
     /// Serve metrics and health on free ports of loopback instead of nowhere; see [`Operator::port`].
     pub serve: bool,
     /// More arguments; clap takes the last of a flag given twice only where it may be repeated, so not those above.
@@ -55,6 +60,8 @@ impl OperatorOptions {
             ses_requests_per_second: 100,
             log_level: "info".to_owned(),
             log_format: "text".to_owned(),
+            resolver: None,
+            private_name_servers: true,
             serve: false,
             args: Vec::new(),
             env: Vec::new(),
@@ -176,9 +183,9 @@ fn program(world: &World, options: &OperatorOptions, owner_id: &str) -> Program 
         .env("AWS_REGION", &options.region)
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("CLOUDFLARE_BASE_URL", world.cloudflare().base_url())
-        .arg(format!("--dns-resolvers={dns}"))
+        .arg(format!("--dns-resolvers={}", options.resolver.unwrap_or(dns)))
         .arg(format!("--dns-authoritative-port={}", dns.port()))
-        .arg("--dns-allow-private-nameservers=true")
+        .arg(format!("--dns-allow-private-nameservers={}", options.private_name_servers))
         .arg(format!("--pending-interval={}", options.pending_interval))
         .arg(format!("--verified-interval={}", options.verified_interval))
         .arg(format!("--ses-requests-per-second={}", options.ses_requests_per_second))
