@@ -5,6 +5,7 @@
 mod links;
 mod reference;
 mod samples;
+mod supply_chain;
 mod troubleshooting;
 
 use std::path::Path;
