@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::jiff::Timestamp;
 
 use super::cause::places::Slip;
+use super::dmarc;
 use super::lookup::{Addresses, Lookup, LookupErrorKind, ZoneCut};
 use super::record::{DnsName, RecordData, RecordType};
 
@@ -28,14 +29,14 @@ pub struct Evidence {
 /// The evidence on one record. Whatever was not asked is `None` or empty.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RecordEvidence {
-    /// Records with the right value that were found under a likely wrong name.
+    /// The likely wrong names, the likeliest first.
     pub elsewhere: Vec<Elsewhere>,
     /// The addresses at the name: what a proxied or flattened CNAME turns into.
     pub addresses: Option<Addresses>,
     /// A TXT record at the name of a CNAME.
     pub text: Option<Vec<RecordData>>,
-    /// True if a name beside it that nobody has made is answered the same: a wildcard answers.
-    pub wildcard: bool,
+    /// Whether a name beside it that nobody has made is answered the same: a wildcard answers.
+    pub wildcard: Option<bool>,
     /// What resolvers see.
     pub resolvers: Option<Lookup>,
     /// True if resolvers have had the right record, against the name servers, for longer than any of them keeps a copy.
@@ -46,13 +47,51 @@ pub struct RecordEvidence {
     pub unvalidated: Option<Lookup>,
 }
 
-/// A right value under a wrong name.
+impl RecordEvidence {
+    /// The likeliest wrong name that the right value is under.
+    pub fn found_elsewhere(&self) -> Option<&Elsewhere> {
+        self.elsewhere.iter().find(|place| place.is_there == Some(true))
+    }
+
+    /// True if a wildcard is known to answer.
+    pub fn is_wildcard(&self) -> bool {
+        self.wildcard == Some(true)
+    }
+
+    /// This evidence, with what was known `before` where nobody has answered now. Both are on the same answer, so that the
+    /// same was asked.
+    #[must_use]
+    pub fn completed_by(mut self, before: &Self) -> Self {
+        if self.elsewhere.is_empty() {
+            self.elsewhere.clone_from(&before.elsewhere);
+        }
+        for place in self.elsewhere.iter_mut().filter(|place| place.is_there.is_none()) {
+            let last = before.elsewhere.iter().find(|last| last.name == place.name);
+            place.is_there = last.and_then(|last| last.is_there);
+        }
+        if matches!(self.addresses, None | Some(Addresses::Unknown(_))) {
+            self.addresses.clone_from(&before.addresses);
+        }
+        if self.resolvers.is_none() {
+            self.resolvers.clone_from(&before.resolvers);
+            self.unvalidated.clone_from(&before.unvalidated);
+            self.outlived = before.outlived;
+        }
+        self.text = self.text.or_else(|| before.text.clone());
+        self.wildcard = self.wildcard.or(before.wildcard);
+        self
+    }
+}
+
+/// A wrong name that the right value may be under.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
     /// The wrong name.
     pub name: DnsName,
     /// What kind of slip leads there.
     pub slip: Slip,
+    /// Whether the right value is there; `None` if nobody said.
+    pub is_there: Option<bool>,
 }
 
 /// The DMARC policies that matter for a domain.
@@ -65,6 +104,37 @@ pub struct DmarcView {
     /// For each domain outside the organisational one that reports go to: what is at the name by which it agrees
     /// (RFC 7489, section 7.1).
     pub reports: Vec<ReportConsent>,
+}
+
+impl DmarcView {
+    /// True if every question was answered.
+    pub fn is_complete(&self) -> bool {
+        let is_known = |lookup: &Lookup| dmarc::published_at(lookup).is_some();
+        is_known(&self.own)
+            && self.inherited.as_ref().is_none_or(|(_, lookup)| is_known(lookup))
+            && self.reports.iter().all(|consent| is_known(&consent.lookup))
+    }
+
+    /// This view, with what was known `before` where nobody has answered now.
+    #[must_use]
+    pub fn completed_by(mut self, before: &Self) -> Self {
+        let is_unknown = |lookup: &Lookup| dmarc::published_at(lookup).is_none();
+        let (own, inherited) = (is_unknown(&self.own), self.inherited.as_ref().is_some_and(|(_, l)| is_unknown(l)));
+        if own {
+            self.own = before.own.clone();
+        }
+        // What is inherited and where reports go follows from the policy.
+        if own || (inherited && before.inherited.is_some()) {
+            self.inherited.clone_from(&before.inherited);
+            self.reports.clone_from(&before.reports);
+        }
+        for consent in self.reports.iter_mut().filter(|consent| is_unknown(&consent.lookup)) {
+            if let Some(last) = before.reports.iter().find(|last| last.name == consent.name) {
+                consent.lookup = last.lookup.clone();
+            }
+        }
+        self
+    }
 }
 
 /// Whether another domain takes the reports.

@@ -1,8 +1,8 @@
 //! Gathers [evidence](crate::dns::evidence): the further questions that tell the causes apart.
 //!
 //! Bounded for each record: at most six wrong names ([`places::likely`]), the addresses and the text at the name, one name
-//! beside it, and two questions to the resolvers, within [`PATIENCE`]. What was gathered is [kept](super::kept) for ten
-//! pending intervals. A Ready object whose records are found costs nothing but the DMARC policies around it, once in each
+//! beside it, and three questions to the resolvers, within [`PATIENCE`]. What was gathered is [kept](super::kept) for ten
+//! pending intervals, and longer where nobody answers a question again. A Ready object whose records are found costs nothing but the DMARC policies around it, once in each
 //! verified interval.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::kept::{Cut, Kept};
 use super::observation::Lookups;
@@ -77,7 +77,7 @@ impl Inquiry<'_> {
         for (suspect, mut evidence) in gathered {
             let question = key(suspect.wanted);
             // Who cannot say contradicts nobody, and ends no contradiction.
-            if let Some(resolvers) = evidence.resolvers.as_ref().filter(|l| !matches!(l.answer, Answer::Unknown(_))) {
+            if let Some(resolvers) = evidence.resolvers.as_ref().filter(|l| known(&l.answer).is_some()) {
                 let ttl = resolvers.positive_ttl.filter(|_| suspect.is_opposed_by(resolvers));
                 evidence.outlived = kept.contradicted(question.clone(), ttl, self.now);
             }
@@ -105,82 +105,114 @@ impl Inquiry<'_> {
             return zone.clone();
         }
         let zone = self.resolver.name_servers(&self.domain).await.map_err(|error| error.kind());
-        kept.keep_zone(zone.clone(), self.now);
-        zone
+        kept.keep_zone(zone, self.now)
     }
 
     async fn of(&self, suspect: &Suspect<'_>, zone: Option<&Cut>) -> RecordEvidence {
         let apex = zone.and_then(|zone| zone.as_ref().ok()).map(|cut| &cut.apex);
-        timeout(PATIENCE, self.ask_about(suspect, apex)).await.unwrap_or_default()
-    }
-
-    async fn ask_about(&self, suspect: &Suspect<'_>, apex: Option<&DnsName>) -> RecordEvidence {
+        let deadline = Instant::now() + PATIENCE;
         let mut evidence = RecordEvidence::default();
         match suspect.state {
-            RecordState::Found => {}
-            RecordState::Unknown => return self.resolvers_view(suspect, evidence).await,
+            RecordState::Found | RecordState::Unknown => {}
             RecordState::Missing => {
                 if let Some(apex) = apex {
-                    evidence.elsewhere = self.elsewhere(suspect.wanted, apex).await;
+                    evidence.elsewhere = self.elsewhere(suspect.wanted, apex, deadline).await;
                 }
                 if suspect.wanted.data.record_type() == RecordType::Cname && suspect.lookup.answer == Answer::NoData {
-                    evidence = self.instead_of_alias(suspect.wanted, evidence).await;
+                    evidence = self.instead_of_alias(suspect.wanted, evidence, deadline).await;
                 }
             }
             RecordState::Incorrect => {
                 let kind = suspect.wanted.data.record_type();
-                let beside = self.resolver.ask(&beside(&suspect.wanted.name), kind).await;
-                evidence.wildcard = beside.answer == suspect.lookup.answer;
+                let beside = self.ask(&beside(&suspect.wanted.name), kind, deadline).await.answer;
+                evidence.wildcard = known(&beside).map(|beside| *beside == suspect.lookup.answer);
             }
         }
-        if suspect.lookup.source == Source::Authoritative {
-            evidence = self.resolvers_view(suspect, evidence).await;
+        if suspect.state == RecordState::Unknown || suspect.lookup.source == Source::Authoritative {
+            evidence = self.resolvers_view(suspect, evidence, deadline).await;
         }
         evidence
     }
 
-    /// The right value under likely wrong names.
-    async fn elsewhere(&self, wanted: &WantedRecord, apex: &DnsName) -> Vec<Elsewhere> {
+    /// One question, which is as good as not answered if it is not in time.
+    async fn ask(&self, name: &DnsName, kind: RecordType, deadline: Instant) -> Lookup {
+        timeout_at(deadline, self.resolver.ask(name, kind)).await.unwrap_or_else(|_| Lookup::too_late())
+    }
+
+    async fn addresses(&self, name: &DnsName, deadline: Instant) -> Option<Addresses> {
+        let addresses = timeout_at(deadline, self.resolver.addresses(name)).await.ok()?;
+        Some(addresses).filter(|addresses| !matches!(addresses, Addresses::Unknown(_)))
+    }
+
+    /// Whether the right value is under likely wrong names.
+    async fn elsewhere(&self, wanted: &WantedRecord, apex: &DnsName, deadline: Instant) -> Vec<Elsewhere> {
         let questions: Vec<BoxFuture<'_, _>> = places::likely(wanted, &self.domain, apex)
             .into_iter()
             .map(|(name, slip)| {
                 async move {
-                    let answer = self.resolver.ask(&name, wanted.data.record_type()).await.answer;
-                    let Answer::Records(records) = answer else { return None };
-                    records.iter().any(|data| is_meant(wanted, data)).then_some(Elsewhere { name, slip })
+                    let answer = self.ask(&name, wanted.data.record_type(), deadline).await.answer;
+                    let is_there = known(&answer).map(|answer| match answer {
+                        Answer::Records(records) => records.iter().any(|data| is_meant(wanted, data)),
+                        _ => false,
+                    });
+                    Elsewhere { name, slip, is_there }
                 }
                 .boxed()
             })
             .collect();
         // In their order: the likeliest first.
-        let found: Vec<Option<Elsewhere>> = stream::iter(questions).buffered(AT_ONCE).collect().await;
-        found.into_iter().flatten().collect()
+        stream::iter(questions).buffered(AT_ONCE).collect().await
     }
 
     /// What is at the name of a CNAME that is not answered.
-    async fn instead_of_alias(&self, wanted: &WantedRecord, evidence: RecordEvidence) -> RecordEvidence {
+    async fn instead_of_alias(
+        &self,
+        wanted: &WantedRecord,
+        evidence: RecordEvidence,
+        deadline: Instant,
+    ) -> RecordEvidence {
         let (addresses, text) =
-            tokio::join!(self.resolver.addresses(&wanted.name), self.resolver.ask(&wanted.name, RecordType::Txt));
-        let text = match text.answer {
-            Answer::Records(records) => records,
-            Answer::NoData | Answer::NxDomain | Answer::Unknown(_) => Vec::new(),
-        };
+            tokio::join!(self.addresses(&wanted.name, deadline), self.ask(&wanted.name, RecordType::Txt, deadline));
         let beside = beside(&wanted.name);
+        let is_text = matches!(text.answer, Answer::Records(_));
         let wildcard = match &addresses {
-            Addresses::Found(_) => self.resolver.addresses(&beside).await == addresses,
-            _ if !text.is_empty() => {
-                self.resolver.ask(&beside, RecordType::Txt).await.answer == Answer::Records(text.clone())
+            Some(found @ Addresses::Found(_)) => self.addresses(&beside, deadline).await.map(|there| there == *found),
+            _ if is_text => {
+                let there = self.ask(&beside, RecordType::Txt, deadline).await.answer;
+                known(&there).map(|there| *there == text.answer)
             }
-            _ => false,
+            _ => None,
         };
-        RecordEvidence { addresses: Some(addresses), text: Some(text), wildcard, ..evidence }
+        let text = match text.answer {
+            Answer::Records(records) => Some(records),
+            Answer::NoData | Answer::NxDomain => Some(Vec::new()),
+            Answer::Unknown(_) => None,
+        };
+        RecordEvidence { addresses, text, wildcard, ..evidence }
     }
 
-    async fn resolvers_view(&self, suspect: &Suspect<'_>, evidence: RecordEvidence) -> RecordEvidence {
+    async fn resolvers_view(
+        &self,
+        suspect: &Suspect<'_>,
+        evidence: RecordEvidence,
+        deadline: Instant,
+    ) -> RecordEvidence {
         let (name, kind) = key(suspect.wanted);
-        let resolvers = self.resolver.ask_recursive(&name, kind).await;
-        let fails = matches!(&resolvers.answer, Answer::Unknown(error) if error.is_servfail());
-        let unvalidated = if fails { Some(self.resolver.ask_recursive_unvalidated(&name, kind).await) } else { None };
+        let validated = || async { timeout_at(deadline, self.resolver.ask_recursive(&name, kind)).await.ok() };
+        let Some(mut resolvers) = validated().await else { return evidence };
+        let mut unvalidated = None;
+        if fails(&resolvers) {
+            let question = self.resolver.ask_recursive_unvalidated(&name, kind);
+            unvalidated = timeout_at(deadline, question).await.ok().filter(|lookup| known(&lookup.answer).is_some());
+            // Once more: one failure and one success are a hiccup as likely as broken signatures.
+            if unvalidated.is_some() {
+                match validated().await {
+                    Some(again) => resolvers = again,
+                    None => unvalidated = None,
+                }
+            }
+        }
+        let unvalidated = unvalidated.filter(|_| fails(&resolvers));
         let forgotten_at = resolvers.negative_ttl.and_then(|ttl| minute_after(self.now, ttl));
         RecordEvidence { resolvers: Some(resolvers), unvalidated, forgotten_at, ..evidence }
     }
@@ -192,17 +224,15 @@ impl Inquiry<'_> {
             return Some(view.clone());
         }
         // Advice must not keep a pass from its end.
-        if let Ok(view) = timeout(PATIENCE, self.dmarc_view(&hosts)).await {
-            kept.keep_dmarc(hosts, view, self.now);
-        }
-        kept.last_dmarc().cloned()
+        let view = self.dmarc_view(&hosts, Instant::now() + PATIENCE).await;
+        Some(kept.keep_dmarc(hosts, view, self.now).clone())
     }
 
-    async fn dmarc_view(&self, hosts: &[DnsName]) -> DmarcView {
-        let own = self.policy_at(&self.domain).await;
+    async fn dmarc_view(&self, hosts: &[DnsName], deadline: Instant) -> DmarcView {
+        let own = self.policy_at(&self.domain, deadline).await;
         let root = dmarc::organisational(&self.domain);
         let inherits = root != self.domain && matches!(dmarc::published_at(&own), Some(Published::None));
-        let inherited = if inherits { Some((root.clone(), self.policy_at(&root).await)) } else { None };
+        let inherited = if inherits { Some((root.clone(), self.policy_at(&root, deadline).await)) } else { None };
         // The reports of a policy that is there already, else of the one that will be.
         let (policy_domain, hosts) =
             match (dmarc::published_at(&own), inherited.as_ref().and_then(|(_, l)| dmarc::published_at(l))) {
@@ -216,7 +246,7 @@ impl Inquiry<'_> {
             .map(|host| {
                 let name = DnsName::new(format!("{policy_domain}._report._dmarc.{host}"));
                 async move {
-                    let lookup = self.followed(&name).await;
+                    let lookup = self.followed(&name, deadline).await;
                     ReportConsent { host, name, lookup }
                 }
                 .boxed()
@@ -226,17 +256,17 @@ impl Inquiry<'_> {
         DmarcView { own, inherited, reports }
     }
 
-    async fn policy_at(&self, domain: &DnsName) -> Lookup {
-        self.followed(&domain.child("_dmarc")).await
+    async fn policy_at(&self, domain: &DnsName, deadline: Instant) -> Lookup {
+        self.followed(&domain.child("_dmarc"), deadline).await
     }
 
     /// The TXT records at `name`, aliases followed; an alias that leads in circles stays an alias.
-    async fn followed(&self, name: &DnsName) -> Lookup {
-        let mut lookup = self.resolver.ask(name, RecordType::Txt).await;
+    async fn followed(&self, name: &DnsName, deadline: Instant) -> Lookup {
+        let mut lookup = self.ask(name, RecordType::Txt, deadline).await;
         for _ in 0..MAX_ALIASES {
             let Answer::Records(records) = &lookup.answer else { break };
             let Some(RecordData::Cname(target)) = records.first() else { break };
-            lookup = self.resolver.ask(&target.clone(), RecordType::Txt).await;
+            lookup = self.ask(&target.clone(), RecordType::Txt, deadline).await;
         }
         lookup
     }
@@ -249,6 +279,16 @@ fn is_meant(wanted: &WantedRecord, data: &RecordData) -> bool {
         RecordPurpose::Spf => *data == wanted.data,
         RecordPurpose::Dkim | RecordPurpose::BounceMx | RecordPurpose::Dmarc => judge::is_right(wanted, data),
     }
+}
+
+/// The answer, if it is definite.
+fn known(answer: &Answer) -> Option<&Answer> {
+    Some(answer).filter(|answer| !matches!(answer, Answer::Unknown(_)))
+}
+
+/// As a resolver fails that finds signatures broken, or for many other reasons.
+fn fails(lookup: &Lookup) -> bool {
+    matches!(&lookup.answer, Answer::Unknown(error) if error.is_servfail())
 }
 
 fn key(wanted: &WantedRecord) -> (DnsName, RecordType) {

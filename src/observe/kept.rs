@@ -28,7 +28,18 @@ pub struct Kept {
     /// Since when resolvers speak against the name servers, and the longest that one of them keeps its answer.
     contradicted: BTreeMap<Question, (Timestamp, Duration)>,
     zone: Option<(Timestamp, Cut)>,
-    dmarc: Option<(Timestamp, Vec<DnsName>, DmarcView)>,
+    dmarc: Option<Policies>,
+}
+
+/// The DMARC policies around the domain.
+#[derive(Clone, Debug)]
+struct Policies {
+    at: Timestamp,
+    /// The domains that the spec sends reports to.
+    hosts: Vec<DnsName>,
+    view: DmarcView,
+    /// Every question was answered.
+    is_complete: bool,
 }
 
 impl Kept {
@@ -49,6 +60,9 @@ impl Kept {
             && new <= last.checked_add(SAME).unwrap_or(last)
         {
             evidence.forgotten_at = Some(last);
+        }
+        if let Some((_, _, last)) = self.records.get(&question).filter(|(_, of, _)| *of == answer) {
+            evidence = evidence.completed_by(last);
         }
         self.records.insert(question, (now, answer, evidence));
     }
@@ -78,37 +92,42 @@ impl Kept {
         self.zone.as_ref().filter(|(at, _)| !is_over(pace.terminal(), *at, now)).map(|(_, zone)| zone)
     }
 
-    /// Keeps the zone of the domain.
-    pub fn keep_zone(&mut self, zone: Cut, now: Timestamp) {
-        self.zone = Some((now, zone));
+    /// Keeps the zone of the domain, and gives it. One that could not be looked up now is what it was.
+    pub fn keep_zone(&mut self, zone: Cut, now: Timestamp) -> Cut {
+        let zone = match (zone, self.zone.take()) {
+            (Err(LookupErrorKind::NoZone), _) => Err(LookupErrorKind::NoZone),
+            (Err(_), Some((_, Ok(last)))) => Ok(last),
+            (zone, _) => zone,
+        };
+        self.zone.insert((now, zone)).1.clone()
     }
 
-    /// The DMARC policies, for the verified interval. `hosts` are the domains that the spec sends reports to.
+    /// The DMARC policies, for the verified interval; for ten pending intervals if not every question was answered. `hosts`
+    /// are the domains that the spec sends reports to.
     pub fn dmarc(&self, hosts: &[DnsName], now: Timestamp, pace: Pace) -> Option<&DmarcView> {
-        let (at, of, view) = self.dmarc.as_ref()?;
-        (of == hosts && !is_over(pace.verified, *at, now)).then_some(view)
+        let policies = self.dmarc.as_ref()?;
+        let interval = if policies.is_complete { pace.verified } else { pace.terminal() };
+        (policies.hosts == hosts && !is_over(interval, policies.at, now)).then_some(&policies.view)
     }
 
-    /// The DMARC policies as they were seen last.
-    pub fn last_dmarc(&self) -> Option<&DmarcView> {
-        self.dmarc.as_ref().map(|(_, _, view)| view)
-    }
-
-    /// Keeps the DMARC policies. One that could not be looked up now is what it was.
-    pub fn keep_dmarc(&mut self, hosts: Vec<DnsName>, view: DmarcView, now: Timestamp) {
-        let unknown = matches!(view.own.answer, Answer::Unknown(_));
+    /// Keeps the DMARC policies, and gives them. What could not be looked up now is what it was.
+    pub fn keep_dmarc(&mut self, hosts: Vec<DnsName>, view: DmarcView, now: Timestamp) -> &DmarcView {
+        let is_complete = view.is_complete();
         let view = match self.dmarc.take() {
-            Some((_, of, last)) if unknown && of == hosts => last,
+            Some(last) if last.hosts == hosts => view.completed_by(&last.view),
             _ => view,
         };
-        self.dmarc = Some((now, hosts, view));
+        &self.dmarc.insert(Policies { at: now, hosts, view, is_complete }).view
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::record::RecordType;
+    use crate::dns::cause::places::Slip;
+    use crate::dns::evidence::{Elsewhere, ReportConsent};
+    use crate::dns::lookup::{Addresses, Lookup};
+    use crate::dns::record::{RecordData, RecordType};
 
     const PACE: Pace = Pace { pending: Duration::from_secs(30), verified: Duration::from_mins(15) };
 
@@ -152,6 +171,71 @@ mod tests {
         assert_eq!(told(&[(0, Some(10)), (20, Some(3000)), (2900, Some(100))]), [false; 3]);
         // Where they agreed in between, the time begins anew.
         assert_eq!(told(&[(0, Some(30)), (20, None), (40, Some(30)), (74, Some(1))]), [false; 4]);
+    }
+
+    #[test]
+    fn e1_what_nobody_answers_again_is_what_it_was_while_the_record_is_answered_the_same() {
+        let place = |is_there| Elsewhere { name: DnsName::new("b.example.com"), slip: Slip::Typo, is_there };
+        let text = vec![RecordData::Txt("text".to_owned())];
+        let known = RecordEvidence {
+            elsewhere: vec![place(Some(true))],
+            addresses: Some(Addresses::Found(vec![[192, 0, 2, 7].into()])),
+            text: Some(text),
+            wildcard: Some(true),
+            resolvers: Some(lookup(Answer::NxDomain)),
+            ..RecordEvidence::default()
+        };
+        let silence = RecordEvidence { elsewhere: vec![place(None)], ..RecordEvidence::default() };
+        let mut kept = Kept::default();
+        kept.keep_record(question(), Answer::NoData, known.clone(), at(0));
+        kept.keep_record(question(), Answer::NoData, silence.clone(), at(300));
+        assert_eq!(kept.record(&question(), &Answer::NoData, at(301), PACE), Some(&known));
+        // An answer is an answer, and another answer of the record's own is another matter.
+        let gone = RecordEvidence { elsewhere: vec![place(Some(false))], ..known.clone() };
+        kept.keep_record(question(), Answer::NoData, gone.clone(), at(400));
+        assert_eq!(kept.record(&question(), &Answer::NoData, at(401), PACE), Some(&gone));
+        kept.keep_record(question(), Answer::NxDomain, silence.clone(), at(500));
+        assert_eq!(kept.record(&question(), &Answer::NxDomain, at(501), PACE), Some(&silence));
+    }
+
+    fn lookup(answer: Answer) -> Lookup {
+        Lookup { answer, ..Lookup::too_late() }
+    }
+
+    fn policy(text: &str) -> Lookup {
+        lookup(Answer::Records(vec![RecordData::Txt(text.to_owned())]))
+    }
+
+    #[test]
+    fn e1_of_the_dmarc_policies_each_is_what_it_was_while_nobody_answers_and_not_asked_about_in_each_pass() {
+        let root = DnsName::new("example.com");
+        let consent = |lookup| ReportConsent {
+            host: DnsName::new("example.net"),
+            name: DnsName::new("example.com._report._dmarc.example.net"),
+            lookup,
+        };
+        let view = |own: Lookup, inherited: Option<Lookup>, consents: Vec<Lookup>| DmarcView {
+            own,
+            inherited: inherited.map(|lookup| (root.clone(), lookup)),
+            reports: consents.into_iter().map(consent).collect(),
+        };
+        let known = view(lookup(Answer::NxDomain), Some(policy("v=DMARC1; p=none")), vec![policy("v=DMARC1")]);
+        let silent = Lookup::too_late;
+        let mut kept = Kept::default();
+        kept.keep_dmarc(Vec::new(), known.clone(), at(0));
+        for unanswered in [
+            view(silent(), None, Vec::new()),
+            view(lookup(Answer::NxDomain), Some(silent()), Vec::new()),
+            view(lookup(Answer::NxDomain), Some(policy("v=DMARC1; p=none")), vec![silent()]),
+        ] {
+            assert_eq!(*kept.keep_dmarc(Vec::new(), unanswered, at(1000)), known);
+        }
+        // An attempt that came to nothing is remembered as well, for a shorter time.
+        assert!(kept.dmarc(&[], at(1200), PACE).is_some());
+        assert!(kept.dmarc(&[], at(1301), PACE).is_none());
+        let gone = view(policy("v=DMARC1; p=reject"), None, Vec::new());
+        assert_eq!(*kept.keep_dmarc(Vec::new(), gone.clone(), at(2000)), gone);
+        assert!(kept.dmarc(&[], at(2700), PACE).is_some());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{Case, Cause, Diagnosis};
 use crate::api::v1alpha1::RecordPurpose;
+use crate::dns::evidence::RecordEvidence;
 use crate::dns::judge::{self, is_spf};
 use crate::dns::lookup::Answer;
 use crate::dns::record::{RecordData, RecordType};
@@ -96,7 +97,7 @@ fn doubled_value(case: &Case<'_>, records: &[RecordData]) -> Option<Diagnosis> {
 
 /// A wildcard is not where its reader would look.
 fn with_wildcard(case: &Case<'_>, advice: &str) -> String {
-    if !case.evidence.is_some_and(|e| e.wildcard) {
+    if !case.evidence.is_some_and(RecordEvidence::is_wildcard) {
         return advice.to_owned();
     }
     format!(

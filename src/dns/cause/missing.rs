@@ -7,6 +7,7 @@ use super::{Case, Cause, Diagnosis, incorrect};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::RecordPurpose;
 use crate::dns::cloudflare::ZoneRecord;
+use crate::dns::evidence::RecordEvidence;
 use crate::dns::judge;
 use crate::dns::lookup::{Addresses, Answer, LookupErrorKind};
 use crate::dns::record::{DnsName, RecordType};
@@ -145,7 +146,7 @@ fn misspelt(case: &Case<'_>) -> Option<Diagnosis> {
 
 /// Addresses where a CNAME should be answered.
 fn addresses(case: &Case<'_>) -> Option<Diagnosis> {
-    let evidence = case.evidence.filter(|evidence| !evidence.wildcard)?;
+    let evidence = case.evidence.filter(|evidence| !evidence.is_wildcard())?;
     let Addresses::Found(found) = evidence.addresses.as_ref()? else { return None };
     if case.wanted.data.record_type() != RecordType::Cname {
         return None;
@@ -199,7 +200,7 @@ fn is_cloudflare(address: IpAddr) -> bool {
 
 /// The value was entered with the wrong type.
 fn text(case: &Case<'_>) -> Option<Diagnosis> {
-    let evidence = case.evidence.filter(|evidence| !evidence.wildcard)?;
+    let evidence = case.evidence.filter(|evidence| !evidence.is_wildcard())?;
     let text = evidence.text.as_ref().filter(|text| !text.is_empty())?;
     Some(Diagnosis::new(
         Cause::WrongValue,
@@ -213,7 +214,7 @@ fn text(case: &Case<'_>) -> Option<Diagnosis> {
 
 /// The right value under a wrong name, in DNS or in the zone at Cloudflare.
 fn elsewhere(record: &Case<'_>) -> Option<Diagnosis> {
-    let asked = record.evidence.and_then(|e| e.elsewhere.first()).map(|e| (e.name.clone(), e.slip));
+    let asked = record.evidence.and_then(RecordEvidence::found_elsewhere).map(|e| (e.name.clone(), e.slip));
     let (name, slip) = asked.or_else(|| listed(record))?;
     let (cause, why) = match slip {
         Slip::SuffixDoubled => (Cause::SuffixDoubled, "the DNS provider adds the domain by itself; "),

@@ -94,7 +94,7 @@ fn scene(purpose: RecordPurpose, answer: Answer) -> Scene {
 
 impl Scene {
     fn found_at(mut self, place: &str, slip: Slip) -> Self {
-        self.evidence.elsewhere = vec![Elsewhere { name: name(place), slip }];
+        self.evidence.elsewhere = vec![Elsewhere { name: name(place), slip, is_there: Some(true) }];
         self
     }
 
@@ -260,7 +260,7 @@ fn instead() -> Vec<(&'static str, Scene)> {
         ("flattened, by the list", scene(Dkim, Answer::NoData).at_cloudflare(dkim, |r| r.flatten_cname = Some(true))),
         (
             "e5: addresses of a wildcard",
-            scene(Dkim, Answer::NoData).addresses([104, 16, 1, 1]).with(|e| e.wildcard = true),
+            scene(Dkim, Answer::NoData).addresses([104, 16, 1, 1]).with(|e| e.wildcard = Some(true)),
         ),
         (
             "a TXT record for a CNAME",
@@ -271,7 +271,7 @@ fn instead() -> Vec<(&'static str, Scene)> {
         ("no dot at the end", scene(Dkim, records(&[cname("aaa.dkim.amazonses.com.example.com")]))),
         (
             "e5: a wildcard alias at a DKIM name",
-            scene(Dkim, records(&[cname("www.example.com")])).with(|e| e.wildcard = true),
+            scene(Dkim, records(&[cname("www.example.com")])).with(|e| e.wildcard = Some(true)),
         ),
         ("another region's MX", scene(BounceMx, records(&[mx(10, "feedback-smtp.eu-west-1.amazonses.com")]))),
         ("somebody's MX", scene(BounceMx, records(&[mx(10, "mx.example.net")]))),

@@ -95,6 +95,11 @@ pub struct ServerAnswer {
 }
 
 impl Lookup {
+    /// Of a question that was not answered in time.
+    pub fn too_late() -> Self {
+        Seen::unknown(Source::Recursive, LookupError::new(LookupErrorKind::TimedOut), 0).publish()
+    }
+
     /// True if the name servers are at private addresses, which the operator may not ask and the world cannot: resolvers
     /// told of an internal zone, and what they said of it proves nothing.
     pub fn is_internal(&self) -> bool {

@@ -22,6 +22,8 @@ pub enum Fault {
     /// SERVFAIL to questions with RD=1 and CD=0, as a validating resolver answers when DNSSEC signatures are broken; the good
     /// answer to all others.
     Bogus,
+    /// As [`Fault::Bogus`], but of each two such questions only the first fails, as a resolver may that is busy.
+    Hiccup,
     /// The good answer with AA=0, as a lame server or a cache gives it.
     NotAuthoritative,
 }

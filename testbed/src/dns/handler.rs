@@ -63,6 +63,9 @@ impl Dns {
             Some(Fault::Bogus) if recursive && !request.metadata.checking_disabled => {
                 return Some(failure(metadata, ResponseCode::ServFail));
             }
+            Some(Fault::Hiccup) if recursive && !request.metadata.checking_disabled && self.hiccups(&name, rtype) => {
+                return Some(failure(metadata, ResponseCode::ServFail));
+            }
             Some(Fault::Refused) => return Some(failure(metadata, ResponseCode::Refused)),
             Some(Fault::Truncate) if !tcp => {
                 metadata.truncation = true;
@@ -70,7 +73,7 @@ impl Dns {
                 return Some(failure(metadata, ResponseCode::NoError));
             }
             Some(Fault::Delay(wait)) => tokio::time::sleep(wait).await,
-            Some(Fault::Truncate | Fault::NotAuthoritative | Fault::Bogus) | None => {}
+            Some(Fault::Truncate | Fault::NotAuthoritative | Fault::Bogus | Fault::Hiccup) | None => {}
         }
         Some(self.good_answer(metadata, &name, rtype, fault))
     }

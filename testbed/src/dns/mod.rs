@@ -105,6 +105,8 @@ struct State {
     /// What resolvers answer instead of the zones' own records.
     views: Views,
     faults: Faults,
+    /// How many questions there were for what [`Fault::Hiccup`] is set for.
+    hiccups: BTreeMap<(Name, RecordType), usize>,
     log: VecDeque<Query>,
 }
 
@@ -241,6 +243,14 @@ impl Dns {
             state.log.pop_front();
         }
         state.log.push_back(query);
+    }
+
+    /// True for the first of each two questions.
+    fn hiccups(&self, name: &Name, rtype: RecordType) -> bool {
+        let mut state = self.state();
+        let count = state.hiccups.entry((name.to_lowercase(), rtype)).or_default();
+        *count += 1;
+        *count % 2 == 1
     }
 
     fn fault_for(&self, name: &Name, rtype: RecordType) -> Option<Fault> {
