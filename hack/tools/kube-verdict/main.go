@@ -4,6 +4,9 @@
 //	kube-verdict test FOLDER CONFIGMAP   runs FOLDER/health_test.yaml and FOLDER/actions/action_test.yaml, which have
 //	                                     the form of Argo CD's own resource_customizations, with the scripts as CONFIGMAP
 //	                                     delivers them; kstatus must agree with each verdict
+//	kube-verdict refresh FOLDER CONFIGMAP
+//	                                     after new objects were captured: puts their messages into FOLDER/health_test.yaml,
+//	                                     whose verdicts stay, and are tried as by test
 //	kube-verdict configmap FOLDER        prints the scripts of FOLDER as such a ConfigMap
 //	kube-verdict drift DESIRED LIVE      lists what of DESIRED (manifests) Argo CD calls OutOfSync with LIVE (a List)
 package main
@@ -35,6 +38,11 @@ func run(args []string, out io.Writer) error {
 	switch {
 	case len(args) == 3 && args[0] == "test":
 		return test(args[1], args[2], out)
+	case len(args) == 3 && args[0] == "refresh":
+		if err := refresh(args[1], args[2]); err != nil {
+			return err
+		}
+		return test(args[1], args[2], out)
 	case len(args) == 2 && args[0] == "configmap":
 		text, err := configMap(args[1])
 		if err != nil {
@@ -45,7 +53,7 @@ func run(args []string, out io.Writer) error {
 	case len(args) == 3 && args[0] == "drift":
 		return drift(args[1], args[2], out)
 	}
-	return errors.New("usage: kube-verdict test FOLDER CONFIGMAP | configmap FOLDER | drift DESIRED LIVE")
+	return errors.New("usage: kube-verdict test FOLDER CONFIGMAP | refresh FOLDER CONFIGMAP | configmap FOLDER | drift DESIRED LIVE")
 }
 
 func load(path string, into any) error {

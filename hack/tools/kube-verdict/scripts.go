@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -13,14 +14,17 @@ import (
 	"github.com/argoproj/gitops-engine/pkg/health"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
+	"sigs.k8s.io/yaml"
 )
 
 // The two files have the form of Argo CD's own tests.
 type healthTests struct {
-	Tests []struct {
-		HealthStatus health.HealthStatus `json:"healthStatus"`
-		InputPath    string              `json:"inputPath"`
-	} `json:"tests"`
+	Tests []healthTest `json:"tests"`
+}
+
+type healthTest struct {
+	HealthStatus health.HealthStatus `json:"healthStatus"`
+	InputPath    string              `json:"inputPath"`
 }
 
 type actionTests struct {
@@ -77,6 +81,39 @@ func test(folder, configMap string, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "%d verdicts, offers and actions tried in Argo CD's Lua engine and kstatus, %d wrong\n", count, len(faults))
 	return errors.Join(faults...)
+}
+
+// refresh takes over the messages of new objects, but no other verdict than the one that is written down.
+func refresh(folder, configMap string) error {
+	custom, err := overrides(configMap)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(folder, "health_test.yaml")
+	var verdicts healthTests
+	if err := load(path, &verdicts); err != nil {
+		return err
+	}
+	for i := range verdicts.Tests {
+		test := &verdicts.Tests[i]
+		object, err := loadObject(filepath.Join(folder, test.InputPath))
+		if err != nil {
+			return err
+		}
+		got, err := health.GetResourceHealth(object, lua.ResourceHealthOverrides(custom))
+		if err != nil {
+			return err
+		}
+		if got == nil || got.Status != test.HealthStatus.Status {
+			return fmt.Errorf("%s: Argo CD says %+v, not %s", test.InputPath, got, test.HealthStatus.Status)
+		}
+		test.HealthStatus.Message = got.Message
+	}
+	text, err := yaml.Marshal(verdicts)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o644)
 }
 
 func healthIs(path string, want health.HealthStatus, custom lua.ResourceHealthOverrides) error {
