@@ -200,7 +200,7 @@ fn object_name(text: &str) -> Result<String, String> {
 }
 
 /// Reads the name of an AWS region, which becomes part of a host name.
-pub(crate) fn region(text: &str) -> Result<String, String> {
+pub fn region(text: &str) -> Result<String, String> {
     let valid = (5..=32).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if valid { Ok(text.to_owned()) } else { Err("must be the name of an AWS region such as us-east-1".to_owned()) }

@@ -64,6 +64,11 @@ impl Suspect<'_> {
 impl Inquiry<'_> {
     /// The evidence, as far as possible from what was kept.
     pub(super) async fn gather(&self, kept: &mut Kept) -> Evidence {
+        Evidence { dmarc: self.dmarc(kept).await, ..self.on_records(kept).await }
+    }
+
+    /// The part of it that concerns the records themselves.
+    pub(super) async fn on_records(&self, kept: &mut Kept) -> Evidence {
         let suspects = self.suspects();
         kept.retain(|question| suspects.iter().any(|s| key(s.wanted) == *question));
         let zone = if suspects.is_empty() { None } else { Some(self.zone(kept).await) };
@@ -87,7 +92,7 @@ impl Inquiry<'_> {
             Some((key(s.wanted), kept.record(&key(s.wanted), &s.lookup.answer, self.now, self.pace)?.clone()))
         };
         let records = suspects.iter().filter_map(of).collect();
-        Evidence { records, zone, dmarc: self.dmarc(kept).await }
+        Evidence { records, zone, dmarc: None }
     }
 
     /// The records that are not cleanly found, and the others too while SES does not see them.

@@ -1,5 +1,6 @@
 //! Reads the world for one pass, and only what may have changed since the last. Never writes.
 
+pub mod check;
 pub mod credential;
 pub mod duels;
 mod endpoint;

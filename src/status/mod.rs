@@ -12,6 +12,8 @@ mod records;
 pub mod schedule;
 mod ses_view;
 
+pub use self::records::looked_up;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 

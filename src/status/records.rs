@@ -23,6 +23,11 @@ pub(super) fn all(report: &Report<'_>) -> Vec<RecordStatus> {
     report.plan.wanted.iter().map(|wanted| status(wanted, &domain, report.seen, ses)).collect()
 }
 
+/// What the look-ups alone say of `wanted`, without SES.
+pub fn looked_up(wanted: &[WantedRecord], domain: &DnsName, seen: &Observation) -> Vec<RecordStatus> {
+    wanted.iter().map(|wanted| status(wanted, domain, seen, SesView(None))).collect()
+}
+
 fn status(wanted: &WantedRecord, domain: &DnsName, seen: &Observation, ses: SesView<'_>) -> RecordStatus {
     let mut judgement = judge::judge(wanted, &seen.lookups);
     let diagnosis = diagnose(wanted, domain, seen, &judgement, ses);

@@ -1,0 +1,245 @@
+//! `import`: the domain identities that are at SES already, as manifests that adopt them.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use aws_sdk_sesv2::operation::get_email_identity::GetEmailIdentityOutput;
+use aws_sdk_sesv2::types::{BehaviorOnMxFailure, DkimSigningAttributesOrigin, MailFromAttributes};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use sending_domain_operator::ownership::TAG_PREFIX;
+use sending_domain_operator::plan::identity::TAG_ADOPTABLE_BY;
+use sending_domain_operator::text::printable;
+use serde_json::{Map, Value, json};
+
+use crate::args::{Access, ImportArgs};
+use crate::aws::{Aws, Caller};
+use crate::cluster::Cluster;
+use crate::exit::{Exit, Failure};
+use crate::screen::{Progress, emit};
+
+/// What stands in the command where the owner id is not known.
+const UNKNOWN_OWNER: &str = "OWNER-ID";
+
+pub async fn run(access: &Access, args: &ImportArgs) -> Result<Exit, Failure> {
+    let cluster = Cluster::of(access).await;
+    let namespace = match (&access.namespace, &cluster) {
+        (Some(namespace), _) => namespace.clone(),
+        (None, Ok(cluster)) => cluster.namespace.clone(),
+        (None, Err(_)) => "default".to_owned(),
+    };
+    let owner = match &args.owner_id {
+        Some(owner) => owner.clone(),
+        None => owner_id(cluster.as_ref().ok()).await,
+    };
+    let aws = Aws::load().await.map_err(Failure::new)?;
+    let mut progress = Progress::new();
+    let mut names = BTreeSet::new();
+    let (mut text, mut count) = (String::new(), 0);
+    for region in &args.region {
+        let caller = aws.caller(region).await.map_err(|error| Failure::new(error.to_string()))?;
+        progress.show("", &format!("Listing the identities of {region}"));
+        let domains = aws.domains(region, args.contains.as_deref()).await.map_err(|e| Failure::new(e.to_string()))?;
+        for (index, domain) in domains.iter().enumerate() {
+            progress
+                .show(&format!("[{}/{}]", index + 1, domains.len()), &format!("Reading the identities of {region}"));
+            let identity = aws.identity(region, domain).await.map_err(|error| Failure::new(error.to_string()))?;
+            let target = Target { namespace: &namespace, owner: &owner, region, caller: &caller };
+            text.push_str(&target.document(domain, &identity, &mut names)?);
+            count += 1;
+        }
+    }
+    progress.clear();
+    emit(&text)?;
+    if count == 0 {
+        eprintln!("No domain identities in {}.", args.region.join(", "));
+    } else if owner == UNKNOWN_OWNER {
+        eprintln!(
+            "Put the operator's --owner-id in place of {UNKNOWN_OWNER}; without that flag it is the UID of the namespace kube-system."
+        );
+    }
+    Ok(Exit::Ok)
+}
+
+/// The operator's default, as far as the cluster tells.
+async fn owner_id(cluster: Option<&Cluster>) -> String {
+    let Some(cluster) = cluster else { return UNKNOWN_OWNER.to_owned() };
+    let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
+    let uid = namespaces.get("kube-system").await.ok().and_then(|namespace| namespace.metadata.uid);
+    uid.unwrap_or_else(|| UNKNOWN_OWNER.to_owned())
+}
+
+/// Where the manifests go, and where the identities are.
+struct Target<'a> {
+    namespace: &'a str,
+    owner: &'a str,
+    region: &'a str,
+    caller: &'a Caller,
+}
+
+impl Target<'_> {
+    /// The manifest with the words above it; words alone for what cannot be adopted.
+    fn document(
+        &self,
+        domain: &str,
+        identity: &GetEmailIdentityOutput,
+        names: &mut BTreeSet<String>,
+    ) -> Result<String, Failure> {
+        let shown = printable(domain, 253);
+        if let Some(why) = refused(identity) {
+            return Ok(format!("# {shown} ({}): left out, {why}\n", self.region));
+        }
+        let (manifest, notes) = self.manifest(domain, identity, names);
+        let yaml = serde_yaml::to_string(&manifest).map_err(|error| Failure::new(error.to_string()))?;
+        let mut text = String::from("---\n");
+        for note in notes {
+            let _ = writeln!(text, "# {note}");
+        }
+        let _ = writeln!(
+            text,
+            "# Let this namespace adopt it:\n#   aws sesv2 tag-resource --region {} --resource-arn {} \\\n#     --tags Key={TAG_ADOPTABLE_BY},Value={}/{}",
+            self.region,
+            self.caller.identity_arn(self.region, &shown),
+            self.owner,
+            self.namespace
+        );
+        Ok(text + &yaml)
+    }
+
+    fn manifest(
+        &self,
+        domain: &str,
+        identity: &GetEmailIdentityOutput,
+        names: &mut BTreeSet<String>,
+    ) -> (Value, Vec<String>) {
+        let mut ses = json!({"region": self.region, "adoptionPolicy": "Adopt"});
+        if let Some(set) = identity.configuration_set_name().filter(|set| !set.is_empty()) {
+            ses["configurationSet"] = json!(printable(set, 64));
+        }
+        let (mail_from, notes) = mail_from(domain, identity);
+        let mut spec = Map::from_iter([("domain".to_owned(), json!(domain)), ("ses".to_owned(), ses)]);
+        if let Some(mail_from) = mail_from {
+            spec.insert("mailFrom".to_owned(), mail_from);
+        }
+        let manifest = json!({
+            "apiVersion": "sendingdomain.dev/v1alpha1",
+            "kind": "SendingDomain",
+            "metadata": {"name": name(domain, self.region, names), "namespace": self.namespace},
+            "spec": spec,
+        });
+        (manifest, notes)
+    }
+}
+
+/// Why the identity cannot be adopted.
+fn refused(identity: &GetEmailIdentityOutput) -> Option<&'static str> {
+    let dkim = identity.dkim_attributes();
+    if identity.tags().iter().any(|tag| tag.key().starts_with(TAG_PREFIX) && tag.key() != TAG_ADOPTABLE_BY) {
+        return Some("an operator manages it already (its tags sendingdomain.dev/… say which)");
+    }
+    if dkim.and_then(|dkim| dkim.signing_attributes_origin()) == Some(&DkimSigningAttributesOrigin::External) {
+        return Some("it brings its own DKIM key (BYODKIM), which is never changed");
+    }
+    if dkim.is_none_or(|dkim| dkim.tokens().len() != 3) {
+        return Some("it has no three tokens of Easy DKIM");
+    }
+    None
+}
+
+/// `spec.mailFrom`, and what to know before it is applied.
+fn mail_from(domain: &str, identity: &GetEmailIdentityOutput) -> (Option<Value>, Vec<String>) {
+    let attributes = identity.mail_from_attributes();
+    let current = attributes.map(|a| a.mail_from_domain().to_ascii_lowercase()).filter(|name| !name.is_empty());
+    let Some(current) = current else {
+        return (
+            None,
+            vec![format!("It has no MAIL FROM domain; it gets bounce.{domain} once its records are there.")],
+        );
+    };
+    let label = current.strip_suffix(&format!(".{domain}")).filter(|label| !label.is_empty() && !label.contains('.'));
+    let Some(label) = label else {
+        let note = format!(
+            "Its MAIL FROM domain {} is not one label below the domain; it becomes bounce.{domain} once its records are there.",
+            printable(&current, 253)
+        );
+        return (None, vec![note]);
+    };
+    let mut spec = json!({ "subdomain": label });
+    if attributes.map(MailFromAttributes::behavior_on_mx_failure) == Some(&BehaviorOnMxFailure::RejectMessage) {
+        spec["onMxFailure"] = json!("RejectMessage");
+    }
+    (Some(spec), Vec::new())
+}
+
+/// A name for the object that no other one of this run has.
+fn name(domain: &str, region: &str, names: &mut BTreeSet<String>) -> String {
+    let plain = domain.replace('.', "-");
+    let candidates = [plain.clone(), format!("{plain}-{region}")].into_iter();
+    let mut candidates = candidates.chain((2..).map(|n| format!("{plain}-{n}")));
+    candidates.find(|name| names.insert(name.clone())).unwrap_or(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sesv2::types::{DkimAttributes, DkimStatus, MailFromDomainStatus, Tag};
+
+    use super::*;
+
+    fn identity(origin: DkimSigningAttributesOrigin, mail_from: &str, tag: Option<&str>) -> GetEmailIdentityOutput {
+        let dkim = DkimAttributes::builder()
+            .status(DkimStatus::Success)
+            .signing_attributes_origin(origin)
+            .set_tokens(Some(["a", "b", "c"].map(str::to_owned).to_vec()))
+            .build();
+        let mail_from = MailFromAttributes::builder()
+            .mail_from_domain(mail_from)
+            .mail_from_domain_status(MailFromDomainStatus::Success)
+            .behavior_on_mx_failure(BehaviorOnMxFailure::RejectMessage)
+            .build()
+            .unwrap();
+        let tags = tag.map(|key| Tag::builder().key(key).value("v").build().unwrap());
+        GetEmailIdentityOutput::builder()
+            .dkim_attributes(dkim)
+            .mail_from_attributes(mail_from)
+            .configuration_set_name("bulk")
+            .set_tags(Some(tags.into_iter().collect()))
+            .build()
+    }
+
+    fn document(domain: &str, identity: &GetEmailIdentityOutput) -> String {
+        let caller =
+            Caller { account: "111122223333".to_owned(), arn: "arn:aws-cn:iam::111122223333:user/x".to_owned() };
+        let target = Target { namespace: "mail", owner: "my-cluster", region: "eu-west-1", caller: &caller };
+        target.document(domain, identity, &mut BTreeSet::new()).unwrap()
+    }
+
+    #[test]
+    fn an_identity_becomes_a_manifest_with_the_command_that_allows_it() {
+        let easy = DkimSigningAttributesOrigin::AwsSes;
+        insta::assert_snapshot!(document("mail.example.com", &identity(easy.clone(), "sp.mail.example.com", None)));
+        let elsewhere = document("mail.example.com", &identity(easy, "sp.other.example", None));
+        assert!(elsewhere.contains("# Its MAIL FROM domain sp.other.example is not one label"), "{elsewhere}");
+        assert!(!elsewhere.contains("mailFrom:"), "{elsewhere}");
+    }
+
+    #[test]
+    fn what_cannot_be_adopted_is_named_and_left_out() {
+        let managed =
+            identity(DkimSigningAttributesOrigin::AwsSes, "sp.mail.example.com", Some("sendingdomain.dev/owner"));
+        let byodkim = identity(DkimSigningAttributesOrigin::External, "sp.mail.example.com", None);
+        for (identity, why) in [(managed, "manages it already"), (byodkim, "BYODKIM")] {
+            let text = document("mail.example.com", &identity);
+            assert!(text.starts_with("# mail.example.com (eu-west-1): left out") && text.contains(why), "{text}");
+            assert_eq!(text.lines().count(), 1);
+        }
+        let allowed = identity(DkimSigningAttributesOrigin::AwsSes, "sp.mail.example.com", Some(TAG_ADOPTABLE_BY));
+        assert!(document("mail.example.com", &allowed).contains("kind: SendingDomain"));
+    }
+
+    #[test]
+    fn names_do_not_collide() {
+        let mut names = BTreeSet::new();
+        let made = ["a.b.example", "a-b.example", "a.b-example"].map(|domain| name(domain, "eu-west-1", &mut names));
+        assert_eq!(made, ["a-b-example", "a-b-example-eu-west-1", "a-b-example-2"]);
+    }
+}

@@ -1,0 +1,150 @@
+//! `wait`: until a condition holds, the domain is Stalled, or the time is over.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::{WatchStreamExt, watcher};
+use sending_domain_operator::api::duration;
+use sending_domain_operator::api::v1alpha1::SendingDomain;
+use sending_domain_operator::text::printable;
+
+use crate::args::{Access, WaitArgs};
+use crate::cluster::Cluster;
+use crate::exit::{Exit, Failure};
+use crate::screen::{Progress, emit};
+
+/// How often the clock on a terminal moves.
+const TICK: Duration = Duration::from_secs(1);
+/// The longest message of a condition that is shown, in bytes.
+const LIMIT: usize = 1000;
+
+pub async fn run(access: &Access, args: &WaitArgs) -> Result<Exit, Failure> {
+    let cluster = Cluster::of(access).await?;
+    // A name that does not exist is told at once, and not after the time is over.
+    let mut object = cluster.get(&args.name).await?;
+    let began = Instant::now();
+    let deadline = tokio::time::Instant::now() + args.timeout;
+    let mut progress = Progress::new();
+    let mut changes = std::pin::pin!(watcher::watch_object(cluster.domains(), &args.name).default_backoff());
+    let mut clock = tokio::time::interval(TICK);
+    loop {
+        match judge(&object, &args.condition) {
+            Verdict::Holds => {
+                progress.clear();
+                emit(&format!("{} is {}: {}\n", args.name, args.condition, summary(&object, &args.condition)))?;
+                return Ok(Exit::Ok);
+            }
+            Verdict::Stalled(why) => {
+                progress.clear();
+                eprintln!("{} is Stalled: {why}", args.name);
+                return Ok(Exit::Stalled);
+            }
+            Verdict::NotYet => progress.show(&elapsed(began), &summary(&object, &args.condition)),
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until(deadline) => {
+                progress.clear();
+                let waited = duration::display(args.timeout);
+                eprintln!("{} is not {} after {waited}: {}", args.name, args.condition, summary(&object, &args.condition));
+                return Ok(Exit::TimedOut);
+            }
+            _ = clock.tick() => {}
+            change = changes.next() => match change {
+                Some(Ok(Some(new))) => object = new,
+                Some(Ok(None)) => {
+                    progress.clear();
+                    return Err(Failure::new(format!("{} was deleted", args.name)));
+                }
+                Some(Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)))
+                    if matches!(&error, kube::Error::Api(status) if status.code == 403) =>
+                {
+                    progress.clear();
+                    return Err(cluster.failure("watch", &args.name, &error));
+                }
+                // The watch begins again by itself.
+                Some(Err(_)) => {}
+                None => return Err(Failure::new("the watch has ended")),
+            },
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Holds,
+    Stalled(String),
+    NotYet,
+}
+
+/// What status says of the spec as it is now.
+fn judge(object: &SendingDomain, condition: &str) -> Verdict {
+    if current(object, condition).is_some_and(|c| c.status == "True") {
+        return Verdict::Holds;
+    }
+    match current(object, "Stalled").filter(|c| c.status == "True") {
+        Some(stalled) => Verdict::Stalled(words(stalled)),
+        None => Verdict::NotYet,
+    }
+}
+
+fn find<'a>(object: &'a SendingDomain, condition: &str) -> Option<&'a Condition> {
+    object.status.as_ref()?.conditions.iter().find(|c| c.type_ == condition)
+}
+
+/// The condition, if the operator has set it for the spec as it is now.
+fn current<'a>(object: &'a SendingDomain, condition: &str) -> Option<&'a Condition> {
+    find(object, condition).filter(|c| c.observed_generation >= object.metadata.generation)
+}
+
+/// Phase, records, and what the condition says.
+fn summary(object: &SendingDomain, condition: &str) -> String {
+    let Some(status) = &object.status else { return "the operator has not looked at it yet".to_owned() };
+    let phase = status.phase.map(|phase| format!("{phase:?}"));
+    let records = status.records_found.as_ref().map(|found| format!("records {}", printable(found, 16)));
+    let said = find(object, condition).map(words);
+    let parts: Vec<String> = [phase, records, said].into_iter().flatten().collect();
+    if parts.is_empty() { "the operator has not looked at it yet".to_owned() } else { parts.join(", ") }
+}
+
+fn words(condition: &Condition) -> String {
+    format!("{}: {}", printable(&condition.reason, 128), printable(&condition.message, LIMIT))
+}
+
+fn elapsed(began: Instant) -> String {
+    let seconds = began.elapsed().as_secs();
+    format!("[{:02}:{:02}]", seconds / 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(generation: i64, conditions: &[(&str, &str, i64)]) -> SendingDomain {
+        let conditions: Vec<_> = conditions
+            .iter()
+            .map(|(kind, status, of)| {
+                json!({"type": kind, "status": status, "reason": "R", "message": "m\u{1b}[2J", "observedGeneration": of,
+                       "lastTransitionTime": "2026-01-01T00:00:00Z"})
+            })
+            .collect();
+        serde_json::from_value(json!({
+            "apiVersion": "sendingdomain.dev/v1alpha1", "kind": "SendingDomain",
+            "metadata": {"name": "x", "generation": generation}, "spec": {"domain": "mail.example.com"},
+            "status": {"observedGeneration": generation, "conditions": conditions},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_condition_of_an_older_spec_does_not_count() {
+        assert_eq!(judge(&object(2, &[("Ready", "True", 2)]), "Ready"), Verdict::Holds);
+        assert_eq!(judge(&object(2, &[("Ready", "True", 1)]), "Ready"), Verdict::NotYet);
+        assert_eq!(judge(&object(2, &[("Stalled", "True", 1), ("Ready", "False", 1)]), "Ready"), Verdict::NotYet);
+        let stalled = object(2, &[("Stalled", "True", 2), ("Ready", "False", 2), ("DKIMVerified", "True", 2)]);
+        assert_eq!(judge(&stalled, "Ready"), Verdict::Stalled("R: m\\u{1b}[2J".to_owned()));
+        assert_eq!(judge(&stalled, "DKIMVerified"), Verdict::Holds, "what is asked for holds all the same");
+    }
+}
