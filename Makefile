@@ -8,8 +8,8 @@ RUST := Rust 1.94.1 or newer with rustfmt and clippy
 # Built once and handed on: each test program would otherwise ask the script again.
 ASSETS := TESTBED_ASSETS=$$(hack/build-controlplane.sh) && export TESTBED_ASSETS
 
-# Every test program of the operator but the one whose tests mostly wait, which runs more of them at once than there are cores.
-WAITING := e2e
+# Every test program of the operator but those whose tests mostly wait, which run more of them at once than there are cores.
+WAITING := e2e plugin
 OTHERS := $(filter-out $(WAITING),$(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
 
 # What tests/packaging and the chart's tests run.
@@ -26,7 +26,7 @@ help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  make demo KEEP=1     the same, and leaves it up to play with"
 
-build: rust ## The operator
+build: rust ## The operator and the kubectl plugin
 	@cargo build
 
 controlplane: ## etcd, kube-apiserver, kube-controller-manager (and kubectl), built once into a cache
