@@ -61,6 +61,13 @@ pub struct SendingDomainStatus {
     pub last_handled_reconcile_at: Option<String>,
 }
 
+impl SendingDomainStatus {
+    /// True if it shows an identity, and not only the region of one.
+    pub fn has_identity(&self) -> bool {
+        self.identity.as_ref().is_some_and(|identity| identity.origin.is_some())
+    }
+}
+
 fn never_observed() -> i64 {
     -1
 }
@@ -370,6 +377,10 @@ pub struct VerificationStatus {
     /// When it was told that a quarter of the time is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warned_at: Option<Time>,
+    /// When the domain was left to another object that waited for it, since the verification had failed. This one comes
+    /// after all others then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yielded_at: Option<Time>,
     /// How often a failed verification was taken up again; 0 again once the domain is verified.
     #[serde(default)]
     #[schemars(range(min = 0, max = i32::MAX))]

@@ -1,7 +1,9 @@
 //! Whether an object may have its domain: what the administrators allow, and who else wants the same domain or the same
-//! MAIL FROM domain. The oldest object has it; age is decided by the creation time, then by the uid.
+//! MAIL FROM domain. The oldest object has it, and one whose verification has failed comes after those that wait; age is
+//! decided by the creation time, then by the uid.
 
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::Store;
 use kube::{Api, ResourceExt};
 
@@ -9,23 +11,36 @@ use super::Guarded;
 use super::context::Context;
 use super::error::Error;
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::{SendingDomain, SendingDomainSpec};
-use crate::observe::observation::Claim;
-use crate::plan::claims;
+use crate::api::v1alpha1::{AdoptionPolicy, SendingDomain, SendingDomainSpec};
+use crate::observe::observation::{Awaited, Claim};
+use crate::plan::claims::{self, Contender};
 use crate::ses::client::Account;
 
-/// Finds out whether `object` may have its domain.
-pub async fn claim(object: &SendingDomain, account: &Account, context: &Context) -> Result<Claim, Error> {
-    let refused = match (&account.role, context.settings.ambient_credentials) {
-        (None, false) => {
-            let message = "The operator lends its own AWS credentials to nobody (--ambient-credentials=false); create the \
-                           object anew with spec.ses.roleArn";
-            Some((Reason::AWSAccessDenied, message.to_owned()))
-        }
-        _ if context.settings.require_namespace_claims => refused_by_namespace(object, context).await?,
-        _ => None,
-    };
-    Ok(Claim { refused, ..rivals(object, account, context) })
+/// Finds out whether `object` may have its domain at the time `now`.
+pub async fn claim(
+    object: &SendingDomain,
+    account: &Account,
+    context: &Context,
+    now: Timestamp,
+) -> Result<Claim, Error> {
+    let (mut claim, next) = rivals(object, account, context, now);
+    claim.refused = refused(object, context).await?;
+    if let Some(next) = next
+        && refused(&next, context).await?.is_none()
+    {
+        claim.awaited = Some(Awaited { adopts: next.spec.ses.adoption_policy == AdoptionPolicy::Adopt });
+    }
+    Ok(claim)
+}
+
+/// What the administrators do not allow.
+async fn refused(object: &SendingDomain, context: &Context) -> Result<Option<(Reason, String)>, Error> {
+    if object.spec.ses.role_arn.is_none() && !context.settings.ambient_credentials {
+        let message = "The operator lends its own AWS credentials to nobody (--ambient-credentials=false); create the object \
+                       anew with spec.ses.roleArn";
+        return Ok(Some((Reason::AWSAccessDenied, message.to_owned())));
+    }
+    if context.settings.require_namespace_claims { refused_by_namespace(object, context).await } else { Ok(None) }
 }
 
 async fn refused_by_namespace(object: &SendingDomain, context: &Context) -> Result<Option<(Reason, String)>, Error> {
@@ -35,33 +50,45 @@ async fn refused_by_namespace(object: &SendingDomain, context: &Context) -> Resu
     Ok(claims::not_allowed(namespace.annotations(), &object.spec).map(|message| (Reason::DomainNotAllowed, message)))
 }
 
-/// Finds the older objects that want what `object` wants, and those of any age that have the MAIL FROM domain it wants.
-fn rivals(object: &SendingDomain, account: &Account, context: &Context) -> Claim {
-    let mut rivals = Claim::default();
-    for store in &context.stores {
-        for other in store.state() {
-            let Ok(other) = &other.0 else { continue };
-            if other.uid() == object.uid() || !meet(&other.spec, &object.spec) {
-                continue;
+/// Finds the objects that want what `object` wants; answers also the one that waits for the domain, if `object` has to leave
+/// it to anybody.
+fn rivals(
+    object: &SendingDomain,
+    account: &Account,
+    context: &Context,
+    now: Timestamp,
+) -> (Claim, Option<SendingDomain>) {
+    let mut claim = Claim::default();
+    let me = Contender::of(object, now);
+    let mut first: Option<(Contender, SendingDomain)> = None;
+    for other in context.stores.iter().flat_map(Store::state) {
+        let Ok(other) = &other.0 else { continue };
+        if other.uid() == object.uid() || !meet(&other.spec, &object.spec) {
+            continue;
+        }
+        let contender = Contender::of(other, now);
+        if other.spec.domain == object.spec.domain && super::pass::account(other, context).is_same_place(account) {
+            claim.rivals = true;
+            if first.as_ref().is_none_or(|(first, _)| contender.is_before(first)) {
+                first = Some((contender, other.clone()));
             }
-            let theirs = super::pass::account(other, context);
-            let is_same = other.spec.domain == object.spec.domain && theirs.is_same_place(account);
-            if !is_older(other, object) {
-                // A younger one that was refused has nothing yet, and stands in nobody's way.
-                let has_identity = other.status.as_ref().is_some_and(|s| s.identity.is_some());
-                rivals.mail_from_shared |= !is_same && has_identity && is_mail_from_shared(&other.spec, &object.spec);
-            } else if is_same {
-                if other.namespace() == object.namespace() {
-                    rivals.domain_holder_here.get_or_insert_with(|| other.name_any());
-                } else {
-                    rivals.domain_held_elsewhere = true;
-                }
-            } else if is_mail_from_shared(&other.spec, &object.spec) {
-                (rivals.mail_from_taken, rivals.mail_from_shared) = (true, true);
-            }
+        } else if !is_mail_from_shared(&other.spec, &object.spec) {
+            // The same domain in another place, with another MAIL FROM domain.
+        } else if contender.is_older(&me) {
+            (claim.mail_from_taken, claim.mail_from_shared) = (true, true);
+        } else {
+            // A younger one that was refused has nothing yet, and stands in nobody's way.
+            claim.mail_from_shared |= other.status.as_ref().is_some_and(|s| s.identity.is_some());
         }
     }
-    rivals
+    let Some((first, other)) = first.filter(|(first, _)| first.is_before(&me)) else { return (claim, None) };
+    claim.gave_way = me.has_failed && !first.has_failed;
+    if other.namespace() == object.namespace() {
+        claim.domain_holder_here = Some(other.name_any());
+    } else {
+        claim.domain_held_elsewhere = true;
+    }
+    (claim, (me.has_failed && first.waits).then_some(other))
 }
 
 /// True if the two want something at the same names. A parent and a child domain do not: the DKIM names carry tokens of
@@ -90,11 +117,6 @@ pub(super) fn fleet(object: &SendingDomain, context: &Context) -> usize {
     let count =
         |store: &Store<Guarded>| store.state().iter().filter_map(|o| o.0.as_ref().ok()).filter(|o| is_alike(o)).count();
     context.stores.iter().map(count).sum()
-}
-
-fn is_older(other: &SendingDomain, object: &SendingDomain) -> bool {
-    let age = |o: &SendingDomain| (o.creation_timestamp().map(|t| t.0), o.uid());
-    age(other) < age(object)
 }
 
 #[cfg(test)]

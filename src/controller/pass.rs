@@ -91,14 +91,18 @@ async fn live(
         allow_adoption: context.settings.allow_adoption,
         recreate_at: object.annotations().get(RECREATE_AT).map(String::as_str),
         reconcile_requested,
-        verification: old.verification.as_ref(),
+        // That of an identity that is gone says nothing of the next.
+        verification: old.verification.as_ref().filter(|_| old.has_identity()),
     };
 
     let asker = asker(&object);
     let caller = Caller { account: &account, asker: &asker };
     let viewpoint = viewpoint(&object, namespace, caller, &mark, status::was_ready(&old), context, now);
-    let claim = claim::claim(&object, &account, context).await?;
-    let (sight, plan) = Box::pin(see_and_plan(&subject, &viewpoint, claim, context, remembered)).await;
+    let claim = claim::claim(&object, &account, context, now).await?;
+    let (mut sight, mut plan) = Box::pin(see_and_plan(&subject, &viewpoint, claim.clone(), context, remembered)).await;
+    if plan.gives_way && remembered.memory.identity_is_fresh() {
+        (sight, plan) = Box::pin(give_way(&subject, &old, &viewpoint, claim, context, remembered)).await;
+    }
     debug!(plan = %plan, "planned");
     let nothing = Outcome { dry_run: context.settings.dry_run, ..Outcome::default() };
     let mut report = Report {
@@ -182,7 +186,8 @@ async fn see_and_plan(
     // What goes elsewhere goes because the records are here.
     let writes_records = |a: &Action| matches!(a.step(), Step::Records | Step::Left(_) | Step::Endpoint);
     let writes_records = plan.actions.iter().any(writes_records) && sight.token.is_some();
-    let ses_is_old = plan.actions.iter().any(|a| !is_fresh_for(a, memory, viewpoint));
+    let may_give_way = !plan.gives_way || memory.identity_is_fresh();
+    let ses_is_old = !may_give_way || plan.actions.iter().any(|a| !is_fresh_for(a, memory, viewpoint));
     let zone_is_old = writes_records && !memory.zone_is_fresh();
     if !ses_is_old && !zone_is_old {
         return (sight, plan);
@@ -197,6 +202,23 @@ async fn see_and_plan(
     let mut plan = plan::plan(subject, &sight.observation, viewpoint.now);
     // The reading itself may have to wait for its turn.
     plan.put_off(|a| is_fresh_for(a, memory, viewpoint));
+    (sight, plan)
+}
+
+/// Observes and plans once more for an object that leaves its domain to another: as at its end, every place where records
+/// of it may be is looked at.
+async fn give_way(
+    subject: &Subject<'_>,
+    status: &SendingDomainStatus,
+    viewpoint: &Viewpoint<'_>,
+    claim: Claim,
+    context: &Context,
+    remembered: &mut Remembered,
+) -> (Sight, Plan) {
+    let viewpoint = Viewpoint { gives_way: true, ..*viewpoint };
+    remembered.memory.zone_changed();
+    let sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, claim).await;
+    let plan = plan::giving_way::plan_giving_way(subject, status, &sight.observation, viewpoint.now);
     (sight, plan)
 }
 
@@ -271,6 +293,7 @@ pub(super) fn viewpoint<'a>(
         fleet: claim::fleet(object, context),
         mark,
         ready,
+        gives_way: false,
         generation: generation(object),
         pace: context.settings.pace,
         now,

@@ -20,7 +20,7 @@ pub(super) async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>) -> Obse
     match external_dns::get(sources.kube, from.namespace, &from.object.name_any()).await {
         Ok(found) => Observed::Known(found),
         // Where there is no such kind, there is none to remove.
-        Err(Absence::KindMissing) if !wanted || from.deleted() => Observed::Known(None),
+        Err(Absence::KindMissing) if !wanted || from.ends() => Observed::Known(None),
         Err(Absence::KindMissing) => Observed::Unavailable(kind_missing()),
         Err(Absence::Failed(error)) => Observed::Unavailable(fault(&error)),
     }

@@ -49,10 +49,10 @@ pub(super) async fn observe(
         let is_current = now.is_some_and(|view| Some(view.zone.id.as_str()) == place.zone_id.as_deref());
         let twice = seen.places.iter().any(|other| other.place.is_same(&place));
         let can_be_read = place.provider == DnsProviderName::Cloudflare && !is_current;
-        if twice || (from.deleted() && is_current) {
+        if twice || (from.ends() && is_current) {
             continue;
         }
-        let zone = if can_be_read && (published || from.deleted()) {
+        let zone = if can_be_read && (published || from.ends()) {
             read(from, sources, memory, &place, key, cause, &mut seen).await
         } else {
             Observed::NotConfigured
@@ -92,7 +92,7 @@ async fn read(
     if let Some(fault) = memory.standing_read(step, depends_on, from.now) {
         return Observed::Unavailable(fault);
     }
-    if !from.deleted() && !memory.left_is_due(key, depends_on, from.now, from.pace) {
+    if !from.ends() && !memory.left_is_due(key, depends_on, from.now, from.pace) {
         return Observed::NotConfigured;
     }
     let domain = DnsName::new(&from.spec().domain);

@@ -323,6 +323,11 @@ impl Memory {
         self.identity_is_fresh = false;
     }
 
+    /// True if the identity was read in this pass.
+    pub fn identity_is_fresh(&self) -> bool {
+        self.identity_is_fresh
+    }
+
     /// True if our own look-ups do not find every required record.
     pub fn has_lost_records(&self) -> bool {
         self.lookups.is_some() && self.found_since.is_none()

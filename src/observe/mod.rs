@@ -28,7 +28,7 @@ use self::observation::{Claim, Fault, Lookups, Observation, Observed, Question, 
 use self::zone::{Ages, Asked, Zones};
 use crate::api::v1alpha1::{
     CloudflareSpec, ConflictPolicy, DeletionPolicy, DnsProvider, DnsProviderName, PreviousPlace, RecordPurpose,
-    RecordState, SecretKeyRef, SendingDomain, SendingDomainSpec,
+    RecordState, SecretKeyRef, SendingDomain, SendingDomainSpec, SendingDomainStatus,
 };
 use crate::dns::cloudflare::{self, ApiToken};
 use crate::dns::evidence::Evidence;
@@ -59,6 +59,7 @@ pub struct Sources<'a> {
 }
 
 /// Whom the world is read for.
+#[derive(Clone, Copy)]
 pub struct Viewpoint<'a> {
     /// The object.
     pub object: &'a SendingDomain,
@@ -74,6 +75,8 @@ pub struct Viewpoint<'a> {
     pub mark: &'a Mark,
     /// True if the object is Ready.
     pub ready: bool,
+    /// True if the object gives its domain up for another.
+    pub gives_way: bool,
     /// The generation of the spec: a new one has failed writes tried again.
     pub generation: i64,
     /// How often to look.
@@ -92,9 +95,14 @@ impl Viewpoint<'_> {
         Caller { account: self.account, asker: self.asker }
     }
 
-    /// True if the object is being deleted: DNS does not matter any more.
-    fn deleted(&self) -> bool {
-        self.object.metadata.deletion_timestamp.is_some()
+    /// True if the object is being deleted, or gives its domain up: DNS does not matter any more.
+    fn ends(&self) -> bool {
+        self.gives_way || self.object.metadata.deletion_timestamp.is_some()
+    }
+
+    /// True if status says that the object had its identity when SES could be asked last.
+    fn had_identity(&self) -> bool {
+        self.object.status.as_ref().is_some_and(SendingDomainStatus::has_identity)
     }
 
     /// Where the records are: at the place of the spec, and for the clean-up of a spec without one where status says that
@@ -103,7 +111,7 @@ impl Viewpoint<'_> {
         if let DnsProvider::Cloudflare(spec) = self.spec().dns_provider() {
             return Some(spec.clone());
         }
-        let last = self.last_place().filter(|_| self.deleted())?;
+        let last = self.last_place().filter(|_| self.ends())?;
         let api_token_secret_ref = left::secret_of(&last)?;
         Some(CloudflareSpec { api_token_secret_ref, zone_id: last.zone_id, conflict_policy: ConflictPolicy::Fail })
     }
@@ -119,7 +127,7 @@ impl Viewpoint<'_> {
     fn left_places(&self) -> Vec<PreviousPlace> {
         let dns = self.object.status.as_ref().and_then(|s| s.dns.as_ref());
         let mut places: Vec<PreviousPlace> = dns.map(|dns| dns.previous.clone()).unwrap_or_default();
-        if self.deleted() {
+        if self.ends() {
             let is_here = |last: &PreviousPlace| {
                 self.place().is_some_and(|p| {
                     p.zone_id == last.zone_id && left::secret_of(last).as_ref() == Some(&p.api_token_secret_ref)
@@ -160,10 +168,10 @@ impl Sight {
 pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut Memory, claim: Claim) -> Sight {
     memory.begin_pass();
     memory.seen_generation(from.generation);
-    if !from.deleted() && claims::forbidden(&from.spec().domain, &claim).is_some() {
+    if !from.ends() && claims::forbidden(&from.spec().domain, &claim).is_some() {
         return Sight::of(nothing_seen(claim));
     }
-    if from.deleted() && from.spec().deletion_policy == DeletionPolicy::Retain {
+    if from.ends() && !from.gives_way && from.spec().deletion_policy == DeletionPolicy::Retain {
         // Everything stays but what the cluster would collect.
         let standing = memory.standing(0, from.now);
         return Sight::of(Observation {
@@ -178,9 +186,10 @@ pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut M
     let ours = identity.known().and_then(Option::as_ref).filter(|identity| is_ours(from, identity));
     let claim = match ours {
         Some(identity) => claim.of_holder(identity, &from.spec().mail_from_domain()),
+        None if identity.fault().is_some() && from.had_identity() => claim.of_last_holder(),
         None => claim,
     };
-    if !from.deleted() && claims::refusal(&from.spec().domain, &claim).is_some() {
+    if !from.ends() && claims::refusal(&from.spec().domain, &claim).is_some() {
         // Whoever may not have the domain learns nothing about it.
         return Sight::of(nothing_seen(claim));
     }
@@ -189,7 +198,7 @@ pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut M
     let cause = hash(&(place, ours.is_some_and(ses::identity::Identity::is_dkim_verified)));
     let endpoint = endpoint::observe(from, sources).await;
     let (lookups, evidence) = match ours {
-        Some(identity) if !from.deleted() => Box::pin(observe_dns(from, sources, memory, identity, &claim)).await,
+        Some(identity) if !from.ends() => Box::pin(observe_dns(from, sources, memory, identity, &claim)).await,
         Some(_) | None => (Lookups::new(), Evidence::default()),
     };
     let wanted = ours.map(|identity| desired::records_to_have(from.spec(), identity, &claim, &from.account.region));
@@ -258,7 +267,7 @@ async fn observe_identity(
     // that failed, as long as nothing is to be taken away.
     let fault = memory.standing_read(Step::Identity, cause, from.now);
     match (memory.identity(), fault, waiting) {
-        (Some(identity), None, waiting) if waiting.is_none() || !from.deleted() => Observed::Known(identity.clone()),
+        (Some(identity), None, waiting) if waiting.is_none() || !from.ends() => Observed::Known(identity.clone()),
         (_, Some(fault), _) | (_, None, Some(fault)) => Observed::Unavailable(fault),
         (_, None, None) => Observed::NotConfigured,
     }
@@ -279,7 +288,7 @@ async fn sight(
     foreign: bool,
 ) -> Result<(), ses::error::Error> {
     // Only a reading tells whether what is in the way has changed hands, and what is ours when it is to be taken away.
-    if from.fleet <= FEW || foreign || from.deleted() {
+    if from.fleet <= FEW || foreign || from.ends() {
         memory.sighted(None, Duration::ZERO);
         return Ok(());
     }
@@ -323,7 +332,7 @@ async fn observe_zone(
     let place = hash(&(token.fingerprint(), &spec.zone_id));
     let cause = hash(&(from.generation, place));
     // Without the DKIM tokens there is nothing to compare with; what is read is then read in the pass that writes.
-    let due = (has_tokens || from.deleted()) && memory.zone_is_due(place, from.now, from.pace);
+    let due = (has_tokens || from.ends()) && memory.zone_is_due(place, from.now, from.pace);
     if due && memory.standing_read(Step::Records, cause, from.now).is_none() {
         let domain = DnsName::new(&from.spec().domain);
         let ages = Ages::new(from.pace.pending, memory.has_lost_records());
@@ -331,9 +340,9 @@ async fn observe_zone(
         let mark = from.mark.comment();
         let view = match &spec.zone_id {
             // What is to be taken away can be, whether the world asks the zone or not.
-            Some(id) if from.deleted() => sources.zones.former(asked, id, &domain, &mark).await,
+            Some(id) if from.ends() => sources.zones.former(asked, id, &domain, &mark).await,
             Some(_) | None => match sources.zones.view(asked, &spec, &domain, ages).await {
-                Ok(mut view) if from.deleted() => {
+                Ok(mut view) if from.ends() => {
                     sources.zones.add_marked(asked, &mut view, &domain, &mark).await.map(|()| view)
                 }
                 view => view,
@@ -367,7 +376,7 @@ async fn read_token(
             memory.keep_token(reference, &token);
             Ok(token)
         }
-        Err(fault) if from.deleted() => memory.token(reference).cloned().ok_or(fault),
+        Err(fault) if from.ends() => memory.token(reference).cloned().ok_or(fault),
         Err(fault) => Err(fault),
     }
 }

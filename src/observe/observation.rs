@@ -93,23 +93,38 @@ pub type Lookups = BTreeMap<Question, Lookup>;
 /// Whether the object may have its domain, as far as the cluster tells: who else wants it, and what the administrators
 /// allow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each says one thing of the others")]
 pub struct Claim {
     /// What the administrators do not allow.
     pub refused: Option<(Reason, String)>,
-    /// An older object of the same namespace has the domain: its name.
+    /// An object of the same namespace comes before this one and has the domain: its name.
     pub domain_holder_here: Option<String>,
-    /// An older object of another namespace has the domain. Which one is not for this object's status.
+    /// An object of another namespace does. Which one is not for this object's status.
     pub domain_held_elsewhere: bool,
+    /// Another object wants the same domain, whoever comes first.
+    pub rivals: bool,
+    /// Another one comes first because the verification of this one has failed.
+    pub gave_way: bool,
+    /// The next object waits for the domain, and may have it.
+    pub awaited: Option<Awaited>,
     /// An older object has the same MAIL FROM domain.
     pub mail_from_taken: bool,
     /// An object of any age has it: of an object that has its identity, the MAIL FROM domain is not changed to it.
     pub mail_from_shared: bool,
 }
 
+/// Whoever waits for a domain that another object has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    /// True if it would take an identity that it did not make.
+    pub adopts: bool,
+}
+
 impl Claim {
     /// True if something stands between the object and its domain.
     pub fn is_contested(&self) -> bool {
-        *self != Self { mail_from_shared: self.mail_from_shared, ..Self::default() }
+        let (taken, elsewhere) = (self.mail_from_taken, self.domain_held_elsewhere);
+        self.refused.is_some() || self.domain_holder_here.is_some() || elsewhere || taken
     }
 
     /// What is left of it for the object whose mark `identity` carries: it has the domain, whoever is older, and keeps the
@@ -120,7 +135,14 @@ impl Claim {
             Some(current) => self.mail_from_shared && !current.domain.eq_ignore_ascii_case(wanted),
             None => self.mail_from_taken,
         };
-        Self { mail_from_shared, ..Self::default() }
+        Self { mail_from_shared, ..self.of_last_holder() }
+    }
+
+    /// The same while SES cannot be asked, for an object that had the identity when it could be: unknown is not lost.
+    #[must_use]
+    pub fn of_last_holder(&self) -> Self {
+        let (rivals, awaited, mail_from_shared) = (self.rivals, self.awaited, self.mail_from_shared);
+        Self { rivals, awaited, mail_from_shared, ..Self::default() }
     }
 }
 

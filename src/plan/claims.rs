@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::Blocker;
-use crate::api::condition::ConditionType::{self, IdentityReady};
+use crate::api::condition::ConditionType::{self, IdentityReady, Ready};
+use crate::api::condition::find;
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::SendingDomainSpec;
+use crate::api::v1alpha1::{Phase, SendingDomain, SendingDomainSpec, SendingDomainStatus};
 use crate::dns::record::DnsName;
 use crate::observe::observation::Claim;
 
@@ -35,21 +38,85 @@ pub fn refusal(domain: &str, claim: &Claim) -> Option<Blocker> {
     if let Some(blocker) = forbidden(domain, claim) {
         return Some(blocker);
     }
-    if let Some(holder) = &claim.domain_holder_here {
-        let message = format!(
-            "The SendingDomain {holder} of this namespace, which is older, has this domain; delete one of the two"
-        );
-        return Some(Blocker::new(IdentityReady, Reason::DomainConflict, message));
-    }
-    if claim.domain_held_elsewhere {
-        let message =
-            "Another SendingDomain of this cluster, which is older, has this domain; ask the cluster's administrators";
+    if let Some(message) = held(claim) {
         return Some(Blocker::new(IdentityReady, Reason::DomainConflict, message));
     }
     if claim.mail_from_taken {
         return Some(mail_from_conflict(IdentityReady));
     }
     None
+}
+
+/// That somebody else has the domain, and why; `None` if nobody has.
+fn held(claim: &Claim) -> Option<String> {
+    let (holder, advice) = match &claim.domain_holder_here {
+        Some(holder) => (format!("The SendingDomain {holder} of this namespace"), "delete one of the two"),
+        None if claim.domain_held_elsewhere => {
+            ("Another SendingDomain of this cluster".to_owned(), "ask the cluster's administrators")
+        }
+        None => return None,
+    };
+    Some(if claim.gave_way {
+        format!("{holder} has this domain now, since the verification of this one had failed; {advice}")
+    } else {
+        format!("{holder}, which is older, has this domain; {advice}")
+    })
+}
+
+/// One of several objects that want one domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contender {
+    /// Its first verification has failed: it comes after all that have not.
+    pub has_failed: bool,
+    /// Status says that it has the identity: among those that have failed it stays first, or they would change places for
+    /// ever.
+    pub holds: bool,
+    /// It was refused for nothing but the others, and is neither suspended nor deleted.
+    pub waits: bool,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+    /// Decides between objects of one second.
+    pub uid: String,
+}
+
+impl Contender {
+    /// Reads `object` at the time `now`. Status can be edited by hand: it only tells who stands back, and what an identity
+    /// or a record carries decides over it.
+    pub fn of(object: &SendingDomain, now: Timestamp) -> Self {
+        let new = SendingDomainStatus::default();
+        let status = object.status.as_ref().unwrap_or(&new);
+        let (has_failed, holds) = (has_failed(status, now), status.has_identity());
+        let is_refused =
+            find(&status.conditions, Ready).is_some_and(|ready| ready.reason == Reason::DomainConflict.as_str());
+        let is_still = object.spec.suspend || object.metadata.deletion_timestamp.is_some();
+        Self {
+            has_failed,
+            holds,
+            waits: is_refused && !is_still && !has_failed && !holds,
+            created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            uid: object.metadata.uid.clone().unwrap_or_default(),
+        }
+    }
+
+    /// True if it comes before `other`.
+    pub fn is_before(&self, other: &Self) -> bool {
+        self.rank() < other.rank()
+    }
+
+    /// True if it was created before `other`.
+    pub fn is_older(&self, other: &Self) -> bool {
+        (self.created, &self.uid) < (other.created, &other.uid)
+    }
+
+    fn rank(&self) -> (bool, bool, Option<Timestamp>, &str) {
+        (self.has_failed, self.has_failed && !self.holds, self.created, &self.uid)
+    }
+}
+
+/// True if the first verification of an object has failed, or had when it left its domain to another.
+pub fn has_failed(status: &SendingDomainStatus, now: Timestamp) -> bool {
+    let first = status.verification.as_ref().filter(|attempt| attempt.verified_at.is_none());
+    first.is_some_and(|a| a.yielded_at.is_some() || status.phase == Some(Phase::Failed) || now >= a.deadline.0)
 }
 
 /// That the MAIL FROM domain of the spec belongs to somebody else.
@@ -113,6 +180,61 @@ mod tests {
         assert_eq!(not_allowed(&annotations, &spec("example.com", Some("arn:aws:iam::1:role/a"))), None);
         let other = not_allowed(&annotations, &spec("example.com", Some("arn:aws:iam::1:role/b")));
         assert!(other.is_some_and(|m| m.contains(ALLOWED_ROLE_ARNS)));
+    }
+
+    fn contender(has_failed: bool, holds: bool, second: i64) -> Contender {
+        let created = Timestamp::from_second(second).ok();
+        Contender { has_failed, holds, waits: !has_failed && !holds, created, uid: second.to_string() }
+    }
+
+    #[test]
+    fn a4_the_oldest_comes_first_and_whoever_has_failed_after_the_others() {
+        let (failed, holds) = (true, true);
+        for (first, second, why) in [
+            (contender(!failed, !holds, 1), contender(!failed, !holds, 2), "the oldest"),
+            (contender(!failed, !holds, 1), contender(!failed, holds, 2), "the mark decides who has it, not status"),
+            (contender(!failed, !holds, 2), contender(failed, holds, 1), "a holder that has failed gives way"),
+            (contender(!failed, holds, 2), contender(failed, !holds, 1), "and does not come back"),
+            (contender(failed, holds, 2), contender(failed, !holds, 1), "nor when the next has failed too"),
+            (contender(failed, !holds, 1), contender(failed, !holds, 2), "all have failed: the oldest"),
+        ] {
+            assert!(first.is_before(&second) && !second.is_before(&first), "{why}");
+        }
+    }
+
+    #[test]
+    fn a4_only_who_was_refused_for_the_others_alone_waits() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let reads = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut object = serde_json::json!({
+                "apiVersion": "sendingdomain.dev/v1alpha1", "kind": "SendingDomain",
+                "metadata": { "name": "a", "uid": "u" }, "spec": { "domain": "example.com" },
+                "status": { "observedGeneration": 1, "phase": "Pending", "conditions": [{ "type": "Ready",
+                    "status": "False", "reason": "DomainConflict", "message": "m",
+                    "lastTransitionTime": "1970-01-01T00:00:00Z" }] },
+            });
+            change(&mut object);
+            Contender::of(&serde_json::from_value(object).unwrap(), now)
+        };
+        let attempt = |extra: serde_json::Value| {
+            let mut attempt = serde_json::json!({ "startedAt": "1970-01-01T00:00:00Z",
+                "deadline": "1970-01-04T00:00:00Z", "rearms": 0 });
+            json_patch::merge(&mut attempt, &extra);
+            attempt
+        };
+        assert!(reads(&|_| {}).waits);
+        assert!(!reads(&|o| o["spec"]["suspend"] = true.into()).waits);
+        assert!(!reads(&|o| o["metadata"]["deletionTimestamp"] = "1970-01-01T00:00:00Z".into()).waits);
+        assert!(!reads(&|o| o["status"]["conditions"][0]["reason"] = "DomainNotAllowed".into()).waits);
+        assert!(!reads(&|o| o["status"]["identity"] = serde_json::json!({ "origin": "Created" })).waits);
+        let overdue = reads(&|o| o["status"]["verification"] = attempt(serde_json::json!({})));
+        assert!(overdue.has_failed && !overdue.waits);
+        let early = serde_json::json!({ "deadline": "1971-01-01T00:00:00Z" });
+        assert!(!reads(&|o| o["status"]["verification"] = attempt(early.clone())).has_failed);
+        let yielded = serde_json::json!({ "deadline": "1971-01-01T00:00:00Z", "yieldedAt": "1970-01-02T00:00:00Z" });
+        assert!(reads(&|o| o["status"]["verification"] = attempt(yielded.clone())).has_failed);
+        let verified = serde_json::json!({ "verifiedAt": "1970-01-02T00:00:00Z" });
+        assert!(!reads(&|o| o["status"]["verification"] = attempt(verified.clone())).has_failed);
     }
 
     #[test]

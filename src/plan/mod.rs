@@ -9,6 +9,7 @@ pub mod claims;
 pub mod desired;
 mod display;
 pub mod endpoint;
+pub mod giving_way;
 pub mod identity;
 pub mod leftovers;
 pub mod records;
@@ -213,6 +214,8 @@ pub struct Plan {
     pub blockers: Vec<Blocker>,
     /// The records that the domain needs. Empty for an object that may not have the domain.
     pub wanted: Vec<WantedRecord>,
+    /// True if the object leaves its domain to another.
+    pub gives_way: bool,
     /// The places that the spec has left and that have to be remembered; `None` if nothing was found out about them.
     pub left: Option<Vec<PreviousPlace>>,
 }
@@ -234,6 +237,9 @@ pub fn plan(subject: &Subject<'_>, seen: &Observation, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     // Only an identity of ours may show its tokens and have its records written.
     if let Some(identity) = identity::plan_identity(subject, seen, &mut plan) {
+        if giving_way::is_due(subject, identity, &seen.claim, now) {
+            return giving_way::announced();
+        }
         plan.wanted = desired::records_to_have(subject.spec, identity, &seen.claim, subject.region);
         identity::plan_verification(subject, identity, seen, now, &mut plan);
         if plan.actions.contains(&Action::DeleteIdentity) {

@@ -203,7 +203,8 @@ fn has_failed(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &
     if report.identity_is_unavailable() && old.phase == Some(Phase::Failed) {
         return true;
     }
-    let overdue = status.verification.as_ref().is_some_and(|v| v.verified_at.is_none() && report.now >= v.deadline.0);
+    let attempt = status.verification.as_ref().filter(|_| status.has_identity());
+    let overdue = attempt.is_some_and(|v| v.verified_at.is_none() && report.now >= v.deadline.0);
     report.identity().is_some_and(Identity::has_failed) || overdue
 }
 

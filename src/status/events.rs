@@ -29,9 +29,11 @@ pub fn between(old: &SendingDomainStatus, new: &SendingDomainStatus, outcome: &O
     let mut notes: Vec<Note> = outcome.done.iter().map(done).collect();
     let lost = identity_lost(old, outcome);
     // What follows from the end of an identity is told by an event of its own.
-    if !outcome.done.contains(&Action::DeleteIdentity) && lost.is_none() {
-        notes.extend(ready_turned(old, new));
-    }
+    let is_told = |note: &Note| {
+        let follows = outcome.done.contains(&Action::DeleteIdentity) || lost.is_some();
+        !follows || note.reason == Reason::DomainConflict.as_str()
+    };
+    notes.extend(ready_turned(old, new).filter(is_told));
     notes.extend(lost);
     notes.extend(nearly_over(old, new));
     notes.extend(broke(old, new, ConditionType::RecordsSynced, "SyncRecords"));

@@ -22,7 +22,7 @@ use crate::api::v1alpha1::{IdentityStatus, Phase, SendingDomainStatus, Verificat
 use crate::execute::Outcome;
 use crate::observe::observation::{Observation, Observed};
 use crate::ownership::Ownership;
-use crate::plan::{Action, Plan, Step, Subject};
+use crate::plan::{Action, Plan, Step, Subject, claims};
 use crate::ses::identity::Identity;
 use crate::text::printable;
 
@@ -96,6 +96,7 @@ pub fn compute(old: &SendingDomainStatus, report: &Report<'_>) -> SendingDomainS
         verification.rearms = 0;
     }
     if judged.phase == Phase::Pending
+        && status.has_identity()
         && let Some(attempt) = &mut status.verification
         && is_nearly_over(attempt, report.now)
     {
@@ -107,7 +108,7 @@ pub fn compute(old: &SendingDomainStatus, report: &Report<'_>) -> SendingDomainS
 /// The status to write before the records are: it names the place to which they go for the first time. Without it, a crash
 /// right after the write and a change of the spec would leave records of which nobody knows. `None` if it says so already.
 pub fn ahead(old: &SendingDomainStatus, report: &Report<'_>) -> Option<SendingDomainStatus> {
-    let writes = report.plan.actions.iter().any(|a| a.step() == Step::Records);
+    let writes = !report.plan.gives_way && report.plan.actions.iter().any(|a| a.step() == Step::Records);
     let dns = writes.then(|| dns::status(old, report)).filter(|dns| old.dns.as_ref() != Some(dns))?;
     Some(SendingDomainStatus { dns: Some(dns), ..old.clone() })
 }
@@ -193,16 +194,17 @@ fn is_nearly_over(attempt: &VerificationStatus, now: Timestamp) -> bool {
 
 /// The clock starts with the identity, and starts again when SES is asked to look again and when the tokens change.
 fn verification(old: &SendingDomainStatus, report: &Report<'_>) -> Option<VerificationStatus> {
-    let identity = report.identity()?;
+    let Some(identity) = report.identity() else { return spent(old, report) };
     let deadline = |start: Timestamp| Time(start.checked_add(report.timeout).unwrap_or(Timestamp::MAX));
     let fresh = |rearms| VerificationStatus {
         started_at: Time(report.now),
         deadline: deadline(report.now),
         verified_at: None,
         warned_at: None,
+        yielded_at: None,
         rearms,
     };
-    let Some(last) = &old.verification else {
+    let Some(last) = old.verification.as_ref().filter(|_| old.has_identity()) else {
         return Some(fresh(0));
     };
     let known_tokens = old.identity.as_ref().map_or(&[][..], |i| i.dkim_tokens.as_slice());
@@ -214,7 +216,16 @@ fn verification(old: &SendingDomainStatus, report: &Report<'_>) -> Option<Verifi
     if rearmed {
         return Some(fresh(last.rearms.saturating_add(1)));
     }
-    Some(VerificationStatus { deadline: deadline(last.started_at.0), ..last.clone() })
+    Some(VerificationStatus { deadline: deadline(last.started_at.0), yielded_at: None, ..last.clone() })
+}
+
+/// The failed attempt of an object that has left its domain to another: as long as anybody else wants the domain, it comes
+/// after all who have not failed.
+fn spent(old: &SendingDomainStatus, report: &Report<'_>) -> Option<VerificationStatus> {
+    let is_spent = report.seen.claim.rivals && claims::has_failed(old, report.now);
+    let last = old.verification.clone().filter(|_| is_spent)?;
+    let yielded_at = last.yielded_at.clone().or(Some(Time(report.now)));
+    Some(VerificationStatus { yielded_at, ..last })
 }
 
 /// True if the object was Ready before.

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use hickory_proto::rr::RecordType;
+use serde_json::{Value, json};
+use testbed::ses::Status;
 use testbed::world::object;
 
-use crate::rig::{DOMAIN, LIMIT, NAME, Rig, SECRET};
+use crate::rig::{DOMAIN, LIMIT, NAME, REGION, Rig, SECRET};
 
 /// Creation times have seconds; of two in one second the uid decides.
 async fn later() {
@@ -100,5 +102,90 @@ async fn whoever_has_the_identity_keeps_it_from_an_older_one_that_comes_into_sig
     let younger = rig.get().await;
     assert!(object::is_ready(&younger), "{}", younger["status"]);
     assert_eq!(rig.identity().unwrap().tokens, tokens);
+    rig.finish().await;
+}
+
+/// Takes the DKIM records out of DNS, and not out of the zone.
+fn hide(rig: &Rig) {
+    for ((name, kind), _) in rig.ours() {
+        if kind == "CNAME" {
+            rig.world.dns().remove(&name, RecordType::CNAME).unwrap();
+        }
+    }
+}
+
+/// A holder that SES gives up before it ever was verified leaves the domain to the next, and comes after it from then on.
+#[tokio::test]
+async fn a4_a_holder_that_failed_gives_way_to_the_next_and_stays_behind_it() {
+    let rig = Rig::over_namespaces(2, |_| {}).await;
+    rig.world.ses().configure(|settings| settings.check_interval = Duration::from_hours(1));
+    rig.apply_cloudflare().await;
+    rig.until("records", |o| object::condition_status(o, "RecordsSynced") == "True").await;
+    let (tokens, theirs) = (rig.identity().unwrap().tokens, rig.foreign());
+    later().await;
+    let other = rig.others[0].clone();
+    rig.world.create_secret(&other, SECRET, "api-token", rig.world.token()).await.unwrap();
+    rig.world.create(&other, &object::cloudflare("next", DOMAIN, SECRET)).await.unwrap();
+    rig.world.wait_for(&other, "next", "DomainConflict", is_refused, LIMIT).await.unwrap();
+
+    // DNS does not show the records, or SES would be asked to look again.
+    hide(&rig);
+    // The records go with their owner's token, the identity last; the next one makes its own.
+    rig.world.ses().region(REGION).set_dkim_status(DOMAIN, Status::Failed);
+    let gave_way = rig.until("DomainConflict", |o| is_refused(o) && o["status"]["identity"]["origin"].is_null()).await;
+    assert!(object::records(&gave_way).is_empty(), "{}", gave_way["status"]);
+    let has_records = |o: &Value| object::condition_status(o, "RecordsSynced") == "True";
+    let next = rig.world.wait_for(&other, "next", "records", has_records, LIMIT).await.unwrap();
+    let fresh = rig.identity().unwrap().tokens;
+    assert!(fresh.iter().all(|token| !tokens.contains(token)), "an identity of its own");
+    let told = rig.get().await["status"].to_string();
+    assert!(!told.contains(&other) && tokens.iter().chain(&fresh).all(|token| !told.contains(token)), "{told}");
+    assert_eq!((rig.ours().len(), rig.foreign()), (5, theirs));
+    rig.expect_event("Warning", "DomainConflict").await;
+
+    // That one fails too: whoever has failed already does not come back for that.
+    hide(&rig);
+    rig.world.ses().region(REGION).set_dkim_status(DOMAIN, Status::Failed);
+    let is_failed = |o: &Value| object::phase(o) == "Failed";
+    rig.world.wait_for(&other, "next", "Failed", is_failed, LIMIT).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(rig.identity().unwrap().tokens, fresh);
+    let behind = rig.get().await;
+    assert!(is_refused(&behind) && object::records(&behind).is_empty(), "{}", behind["status"]);
+    let events = rig.world.events(&rig.namespace).await.unwrap();
+    let told = events.iter().filter(|event| event.reason.as_deref() == Some("DomainConflict"));
+    assert_eq!(told.count(), 1, "one event");
+
+    // And it is its turn again when the other is gone.
+    rig.world.ses().configure(|settings| settings.check_interval = Duration::from_millis(500));
+    rig.world.delete_and_wait(&other, "next", LIMIT).await.unwrap();
+    rig.ready().await;
+    assert_eq!(rig.ours().len(), 5);
+    drop(next);
+    rig.finish().await;
+}
+
+/// Status is no authority: whatever it says of the past, SES's own word keeps a domain that is verified.
+#[tokio::test]
+async fn a10_a_forged_failure_makes_nobody_lose_a_verified_domain() {
+    let rig = Rig::start().await;
+    rig.verified_cloudflare().await;
+    let (tokens, ours) = (rig.identity().unwrap().tokens, rig.ours());
+    later().await;
+    rig.create(&object::cloudflare("second", DOMAIN, SECRET)).await;
+    rig.until_named("second", "DomainConflict", is_refused).await;
+    let forged = json!({ "verification": { "verifiedAt": null, "yieldedAt": "2026-01-01T00:00:00Z",
+        "startedAt": "2026-01-01T00:00:00Z", "deadline": "2026-01-02T00:00:00Z" } });
+    for _ in 0..3 {
+        rig.patch_status(NAME, &forged).await;
+        rig.world
+            .annotate(&rig.namespace, NAME, "sendingdomain.dev/reconcile-at", &rand::random::<u32>().to_string())
+            .await
+            .unwrap();
+        rig.ready().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!((rig.identity().unwrap().tokens, rig.ours()), (tokens, ours));
+    rig.until_named("second", "DomainConflict", is_refused).await;
     rig.finish().await;
 }

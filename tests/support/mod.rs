@@ -280,6 +280,11 @@ impl World {
         plan_teardown(&ending, &self.status, seen, patience, self.now)
     }
 
+    /// Plans for an object that leaves its domain to another.
+    pub fn plan_giving_way(&self, seen: &Observation) -> Plan {
+        self.with_subject(|subject| plan::giving_way::plan_giving_way(subject, &self.status, seen, self.now))
+    }
+
     /// The Secret that the spec names.
     fn secret(&self) -> Option<&str> {
         Some(self.spec.dns.as_ref()?.cloudflare.as_ref()?.api_token_secret_ref.name.as_str())
@@ -441,7 +446,7 @@ impl World {
             allow_adoption: false,
             recreate_at: self.recreate_at.as_deref(),
             reconcile_requested: self.reconcile_requested,
-            verification: self.status.verification.as_ref(),
+            verification: self.status.verification.as_ref().filter(|_| self.status.has_identity()),
         })
     }
 

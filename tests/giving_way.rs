@@ -1,0 +1,165 @@
+//! A holder that never verified its domain and has failed leaves it to an object that waits.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+mod support;
+
+use insta::assert_snapshot;
+use sending_domain_operator::api::reason::Reason;
+use sending_domain_operator::api::v1alpha1::{DeletionPolicy, IdentityOrigin, SendingDomainStatus};
+use sending_domain_operator::error::ErrorClass;
+use sending_domain_operator::execute::Outcome;
+use sending_domain_operator::observe::observation::{Awaited, Claim, Fault, Observation, Observed};
+use sending_domain_operator::plan::Plan;
+use sending_domain_operator::ses::identity::{Identity, SesStatus};
+use support::{World, cloudflare, mark, record, txt};
+
+/// What the cluster tells the holder while another object, which would not adopt, waits.
+fn awaited() -> Claim {
+    Claim { rivals: true, awaited: Some(Awaited { adopts: false }), ..Claim::default() }
+}
+
+/// A domain whose records are in its zone and that SES has given up, with somebody who waits for it.
+fn failed() -> World {
+    let mut world = World::new(cloudflare());
+    world.settle();
+    world.after(72);
+    world.identity.as_mut().unwrap().verification = Some(SesStatus::Failed);
+    world.claim = awaited();
+    world
+}
+
+/// The plan of a pass that finds that it has to give way.
+fn plan(world: &World, seen: &Observation) -> Plan {
+    let plan = world.plan_for(seen);
+    if plan.gives_way { world.plan_giving_way(seen) } else { plan }
+}
+
+fn told(plan: &Plan) -> String {
+    let actions = plan.actions.iter().map(ToString::to_string);
+    let blockers = plan.blockers.iter().map(|b| format!("{}: {}", b.reason, b.message));
+    actions.chain(blockers).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a4_the_records_go_first_and_the_identity_last() {
+    let mut world = failed();
+    world.records.push(record("theirs", "other.mail.example.com", txt("hello"), None));
+    let first = plan(&world, &world.observe_end());
+    assert_snapshot!(told(&first));
+    first.actions.iter().for_each(|action| world.perform(action));
+    assert_eq!(world.records.len(), 1, "what is not ours stays");
+    let last = plan(&world, &world.observe_end());
+    assert_snapshot!(told(&last));
+}
+
+#[test]
+fn a4_what_a_deletion_would_retain_goes_too() {
+    let mut world = failed();
+    world.spec.deletion_policy = DeletionPolicy::Retain;
+    let plan = plan(&world, &world.observe_end());
+    assert!(told(&plan).starts_with("remove 5 records"), "{}", told(&plan));
+}
+
+fn identity(world: &mut World) -> &mut Identity {
+    world.identity.as_mut().unwrap()
+}
+
+#[test]
+fn a4_nobody_loses_a_domain_that_ses_has_verified_or_that_may_still_be() {
+    let keeps = |change: &dyn Fn(&mut World)| {
+        let mut world = failed();
+        change(&mut world);
+        let plan = world.plan_for(&world.observe());
+        assert!(!plan.gives_way, "{}", told(&plan));
+    };
+    keeps(&|w| identity(w).verification = Some(SesStatus::Success));
+    keeps(&|w| identity(w).verification = Some(SesStatus::TemporaryFailure));
+    keeps(&|w| identity(w).dkim.status = SesStatus::Success);
+    keeps(&|w| identity(w).verified_for_sending = true);
+    keeps(&|w| w.claim.awaited = None);
+    keeps(&|w| w.status.verification = None);
+    keeps(&|w| {
+        w.after(-1);
+        identity(w).verification = Some(SesStatus::Pending);
+    });
+    keeps(&|w| {
+        let now = w.now;
+        w.status.verification.as_mut().unwrap().verified_at =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
+    });
+    // An adopted identity stays, which is of no use to who would not adopt it.
+    keeps(&|w| identity(w).tags = mark().tags(IdentityOrigin::Adopted, None));
+}
+
+#[test]
+fn a4_an_adopted_identity_only_loses_our_tags() {
+    let mut world = failed();
+    world.claim.awaited = Some(Awaited { adopts: true });
+    world.identity.as_mut().unwrap().tags = mark().tags(IdentityOrigin::Adopted, None);
+    let plan = plan(&world, &world.observe_end());
+    assert!(told(&plan).starts_with("take away the tags"), "{}", told(&plan));
+}
+
+#[test]
+fn a4_what_only_a_person_can_mend_holds_nobody_up_and_an_outage_does() {
+    let told = |reason: Reason, class: ErrorClass| {
+        let world = failed();
+        let mut seen = world.observe_end();
+        seen.zone = Observed::Unavailable(Fault { reason, message: "m".to_owned(), class });
+        told(&plan(&world, &seen))
+    };
+    assert_snapshot!(told(Reason::InvalidAPIToken, ErrorClass::Terminal));
+    assert_snapshot!(told(Reason::CloudflareUnavailable, ErrorClass::Transient { retry_after: None }));
+}
+
+/// Deletes the identity as [`a4_the_records_go_first_and_the_identity_last`] does, and reports it.
+fn gone() -> World {
+    let mut world = failed();
+    for _ in 0..2 {
+        let seen = world.observe_end();
+        let plan = plan(&world, &seen);
+        plan.actions.iter().for_each(|action| world.perform(action));
+        let outcome = Outcome { done: plan.actions.clone(), ..Outcome::default() };
+        world.report(&seen, &plan, &outcome);
+    }
+    assert!(world.identity.is_none());
+    world
+}
+
+fn is_marked(status: &SendingDomainStatus) -> bool {
+    status.verification.as_ref().is_some_and(|v| v.yielded_at.is_some())
+}
+
+#[test]
+fn a4_the_one_that_gave_way_remembers_it_as_long_as_anybody_wants_the_domain() {
+    let mut world = gone();
+    assert!(is_marked(&world.status));
+    world.claim = Claim { rivals: true, gave_way: true, domain_held_elsewhere: true, ..Claim::default() };
+    for _ in 0..3 {
+        let plan = world.pass();
+        assert!(plan.actions.is_empty());
+        assert!(is_marked(&world.status) && world.status.records.is_empty() && !world.status.has_identity());
+    }
+    assert_snapshot!(world.summary());
+
+    world.claim = Claim::default();
+    world.pass();
+    assert!(world.status.verification.is_none(), "all others are gone");
+    world.run_to_the_end();
+    assert!(world.condition("Ready").starts_with("True"), "{}", world.condition("Ready"));
+}
+
+#[test]
+fn a4_a_new_attempt_begins_with_a_new_clock_and_is_not_left_at_once() {
+    let mut world = gone();
+    // Next in line again, with somebody new who waits.
+    world.claim = awaited();
+    world.pass();
+    assert!(world.identity.is_some());
+    let plan = world.plan_for(&world.observe());
+    assert!(!plan.gives_way);
+    world.pass();
+    let attempt = world.status.verification.as_ref().unwrap();
+    assert!(attempt.yielded_at.is_none() && attempt.deadline.0 > world.now);
+}
