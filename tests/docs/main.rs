@@ -2,6 +2,7 @@
 //! somewhere.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test program")]
 
+mod conventions;
 mod links;
 mod reference;
 mod samples;
