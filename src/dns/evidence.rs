@@ -99,6 +99,8 @@ pub struct Elsewhere {
 pub struct DmarcView {
     /// What is at `_dmarc.<domain>`, aliases followed.
     pub own: Lookup,
+    /// Where an alias at that name leads.
+    pub alias: Option<DnsName>,
     /// The organisational domain and what is at `_dmarc` there, if that is another domain and decides.
     pub inherited: Option<(DnsName, Lookup)>,
     /// For each domain outside the organisational one that reports go to: what is at the name by which it agrees
@@ -122,6 +124,7 @@ impl DmarcView {
         let (own, inherited) = (is_unknown(&self.own), self.inherited.as_ref().is_some_and(|(_, l)| is_unknown(l)));
         if own {
             self.own = before.own.clone();
+            self.alias.clone_from(&before.alias);
         }
         // What is inherited and where reports go follows from the policy.
         if own || (inherited && before.inherited.is_some()) {

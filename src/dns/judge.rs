@@ -217,7 +217,9 @@ fn judge_dmarc(wanted: &WantedRecord, lookup: &Lookup, records: &[&RecordData]) 
     let all: Vec<RecordData> = records.iter().copied().cloned().collect();
     let meant = || all.iter().filter(|r| dmarc::is_meant_as_dmarc(r.value()));
     match dmarc::published(&all) {
-        Published::None => Judgement { observed: shown(records.iter().copied()), ..missing(wanted, lookup) },
+        Published::None if meant().next().is_none() => {
+            Judgement { observed: shown(records.iter().copied()), ..missing(wanted, lookup) }
+        }
         Published::One(_) if meant().any(|r| *r == wanted.data) => found(),
         Published::One(policy) => Judgement {
             message: Some(format!(
@@ -228,7 +230,7 @@ fn judge_dmarc(wanted: &WantedRecord, lookup: &Lookup, records: &[&RecordData]) 
             observed: shown(meant()),
             ..found()
         },
-        Published::Invalid(_) => incorrect(
+        Published::None | Published::Invalid(_) => incorrect(
             meant(),
             format!(
                 "Receivers ignore the DMARC record that is there; it is left as it is. Change it to {}",

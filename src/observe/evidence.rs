@@ -234,10 +234,11 @@ impl Inquiry<'_> {
     }
 
     async fn dmarc_view(&self, hosts: &[DnsName], deadline: Instant) -> DmarcView {
-        let own = self.policy_at(&self.domain, deadline).await;
+        let (own, alias) = self.followed(&self.domain.child("_dmarc"), deadline).await;
         let root = dmarc::organisational(&self.domain);
         let inherits = root != self.domain && matches!(dmarc::published_at(&own), Some(Published::None));
-        let inherited = if inherits { Some((root.clone(), self.policy_at(&root, deadline).await)) } else { None };
+        let inherited =
+            if inherits { Some((root.clone(), self.followed(&root.child("_dmarc"), deadline).await.0)) } else { None };
         // The reports of a policy that is there already, else of the one that will be.
         let (policy_domain, hosts) =
             match (dmarc::published_at(&own), inherited.as_ref().and_then(|(_, l)| dmarc::published_at(l))) {
@@ -251,29 +252,28 @@ impl Inquiry<'_> {
             .map(|host| {
                 let name = DnsName::new(format!("{policy_domain}._report._dmarc.{host}"));
                 async move {
-                    let lookup = self.followed(&name, deadline).await;
+                    let (lookup, _) = self.followed(&name, deadline).await;
                     ReportConsent { host, name, lookup }
                 }
                 .boxed()
             })
             .collect();
         let reports = stream::iter(questions).buffered(AT_ONCE).collect().await;
-        DmarcView { own, inherited, reports }
+        DmarcView { own, alias, inherited, reports }
     }
 
-    async fn policy_at(&self, domain: &DnsName, deadline: Instant) -> Lookup {
-        self.followed(&domain.child("_dmarc"), deadline).await
-    }
-
-    /// The TXT records at `name`, aliases followed; an alias that leads in circles stays an alias.
-    async fn followed(&self, name: &DnsName, deadline: Instant) -> Lookup {
+    /// The TXT records at `name`, aliases followed, and where the first of them leads; an alias that leads in circles stays an
+    /// alias.
+    async fn followed(&self, name: &DnsName, deadline: Instant) -> (Lookup, Option<DnsName>) {
         let mut lookup = self.ask(name, RecordType::Txt, deadline).await;
+        let mut alias = None;
         for _ in 0..MAX_ALIASES {
             let Answer::Records(records) = &lookup.answer else { break };
-            let Some(RecordData::Cname(target)) = records.first() else { break };
-            lookup = self.ask(&target.clone(), RecordType::Txt, deadline).await;
+            let Some(RecordData::Cname(target)) = records.first().cloned() else { break };
+            lookup = self.ask(&target, RecordType::Txt, deadline).await;
+            alias.get_or_insert(target);
         }
-        lookup
+        (lookup, alias)
     }
 }
 

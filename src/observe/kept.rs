@@ -216,6 +216,7 @@ mod tests {
         };
         let view = |own: Lookup, inherited: Option<Lookup>, consents: Vec<Lookup>| DmarcView {
             own,
+            alias: None,
             inherited: inherited.map(|lookup| (root.clone(), lookup)),
             reports: consents.into_iter().map(consent).collect(),
         };

@@ -8,7 +8,8 @@ use crate::api::condition::ConditionType::RecordsSynced;
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{CloudflareSpec, ConflictPolicy, RecordPurpose};
 use crate::dns::cloudflare::{Change, NewRecord, ZoneRecord};
-use crate::dns::judge::{self, is_dmarc, is_spf};
+use crate::dns::dmarc::is_meant_as_dmarc;
+use crate::dns::judge::{self, is_spf};
 use crate::dns::record::{DnsName, RecordData, RecordType, WantedRecord};
 use crate::observe::observation::{Observation, Observed, ZoneView};
 use crate::ownership::Mark;
@@ -240,7 +241,7 @@ fn obstacle<'a>(wanted: &WantedRecord, foreign: &[&'a ZoneRecord]) -> Obstacle<'
         }
         RecordPurpose::Dmarc if !aliases.is_empty() => Obstacle::Equal,
         // An existing DMARC policy of any kind is never changed or doubled.
-        RecordPurpose::Dmarc if of("TXT").iter().any(|r| text_of(r).is_some_and(is_any_dmarc)) => Obstacle::Equal,
+        RecordPurpose::Dmarc if of("TXT").iter().any(|r| text_of(r).is_some_and(is_meant_as_dmarc)) => Obstacle::Equal,
         RecordPurpose::Dmarc => Obstacle::None,
     }
 }
@@ -310,9 +311,4 @@ fn text_of(record: &ZoneRecord) -> Option<&str> {
         Some(RecordData::Txt(text)) => Some(text),
         Some(RecordData::Cname(_) | RecordData::Mx { .. }) | None => None,
     }
-}
-
-/// Looser than [`is_dmarc`]: what was meant as a policy is left alone even if it has a fault.
-fn is_any_dmarc(text: &str) -> bool {
-    is_dmarc(text) || text.trim_start().get(..7).is_some_and(|head| head.eq_ignore_ascii_case("v=dmarc"))
 }

@@ -12,8 +12,8 @@ use crate::text::printable;
 pub(super) fn recommendations(report: &Report<'_>) -> Vec<Recommendation> {
     let Some(view) = &report.seen.evidence.dmarc else { return Vec::new() };
     let domain = DnsName::new(&report.subject.spec.domain);
-    let mut advice: Vec<Recommendation> =
-        policy(&domain, view, report.subject.spec.dmarc.is_some()).into_iter().collect();
+    // Where the spec has a policy of its own, its record in `.status.records` speaks for itself.
+    let mut advice = if report.subject.spec.dmarc.is_some() { Vec::new() } else { policy(&domain, view) };
     advice.extend(unauthorised(&view.reports));
     advice
 }
@@ -22,28 +22,32 @@ fn recommend(code: &str, message: impl AsRef<str>) -> Recommendation {
     Recommendation { code: code.to_owned(), message: printable(message.as_ref(), 1000) }
 }
 
-/// What receivers do with mail of the domain that fails, if they can be asked. Where the spec has a policy of its own, its
-/// record in `.status.records` speaks for itself.
-fn policy(domain: &DnsName, view: &DmarcView, has_spec: bool) -> Option<Recommendation> {
+/// What receivers do with mail of the domain that fails, if they can be asked.
+fn policy(domain: &DnsName, view: &DmarcView) -> Vec<Recommendation> {
     let at = domain.child("_dmarc");
-    match dmarc::published_at(&view.own)? {
-        _ if has_spec => None,
-        Published::One(own) => Some(recommend(
+    let in_force = match dmarc::published_at(&view.own) {
+        None => None,
+        Some(Published::One(own)) => Some(recommend(
             "DMARCPolicyInForce",
             format!("The DMARC policy in force is p={}, from {at}{}", own.policy.as_str(), weak(own.policy)),
         )),
-        Published::Invalid(text) => Some(invalid(&at, &text)),
-        Published::Several => Some(several(&at)),
-        Published::None => inherited(domain, view),
-    }
+        Some(Published::Invalid(text)) => Some(invalid(&at, &text)),
+        Some(Published::Several) => Some(several(&at)),
+        Some(Published::None) => inherited(domain, view),
+    };
+    let unread = match &view.own.answer {
+        Answer::Records(records) => dmarc::discarded(records).map(|text| discarded(&at, text)),
+        Answer::NoData | Answer::NxDomain | Answer::Unknown(_) => None,
+    };
+    in_force.into_iter().chain(unread).collect()
 }
 
 /// A domain without a policy of its own has that of its organisational domain: RFC 7489, section 6.6.3.
 fn inherited(domain: &DnsName, view: &DmarcView) -> Option<Recommendation> {
-    let Some((root, lookup)) = &view.inherited else { return Some(none(domain)) };
+    let Some((root, lookup)) = &view.inherited else { return Some(none(domain, view)) };
     let at = root.child("_dmarc");
     Some(match dmarc::published_at(lookup)? {
-        Published::None => none(domain),
+        Published::None => none(domain, view),
         Published::Invalid(text) => invalid(&at, &text),
         Published::Several => several(&at),
         Published::One(Dmarc { policy, subdomain_policy, .. }) => {
@@ -67,21 +71,45 @@ fn weak(policy: DmarcPolicy) -> &'static str {
     }
 }
 
-fn none(domain: &DnsName) -> Recommendation {
+fn none(domain: &DnsName, view: &DmarcView) -> Recommendation {
+    // Beside an alias there can be no other record.
+    let add = match &view.alias {
+        Some(target) => {
+            format!("_dmarc.{domain} is an alias of {target}, where there is none: have it added there, or put")
+        }
+        None => {
+            format!("set spec.dmarc, with the policy none to begin with, or add the TXT record _dmarc.{domain} with")
+        }
+    };
+    let instead = view.alias.as_ref().map_or("", |_| "a TXT record in the place of the alias, with ");
     let message = format!(
-        "No DMARC policy is in force for {domain}, and large receivers expect one: set spec.dmarc, with the policy none to begin \
-         with, or add the TXT record _dmarc.{domain} with the value v=DMARC1; p=none"
+        "No DMARC policy is in force for {domain}, and large receivers expect one: {add} {instead}the value v=DMARC1; p=none"
     );
     recommend("PublishDMARC", message)
 }
 
-fn invalid(at: &DnsName, text: &str) -> Recommendation {
-    let shown = crate::dns::judge::shown(std::iter::once(&RecordData::Txt(text.to_owned()))).join("");
+fn discarded(at: &DnsName, text: &str) -> Recommendation {
     recommend(
         "DMARCInvalid",
         format!(
-            "No DMARC policy is in force: receivers ignore the record at {at} ({shown}); it must begin with v=DMARC1; p= and one of \
-             none, quarantine and reject. The operator leaves it as it is"
+            "Receivers discard a record at {at} ({}) unread: it must begin with v=DMARC1, in capital letters; mend it or remove it. \
+             The operator leaves it as it is",
+            shown(text)
+        ),
+    )
+}
+
+fn shown(text: &str) -> String {
+    crate::dns::judge::shown(std::iter::once(&RecordData::Txt(text.to_owned()))).join("")
+}
+
+fn invalid(at: &DnsName, text: &str) -> Recommendation {
+    recommend(
+        "DMARCInvalid",
+        format!(
+            "No DMARC policy is in force: receivers ignore the record at {at} ({}); it must begin with v=DMARC1; p= and one of \
+             none, quarantine and reject, and so must sp= be if it is there. The operator leaves it as it is",
+            shown(text)
         ),
     )
 }

@@ -74,6 +74,7 @@ fn diagnose(
         cut: seen.evidence.zone.as_ref(),
         view: &seen.zone,
         denied: ses.denies(wanted, seen),
+        dmarc: seen.evidence.dmarc.as_ref(),
     };
     cause::diagnose(&case)
 }

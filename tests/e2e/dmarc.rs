@@ -34,6 +34,19 @@ async fn the_policy_in_force_is_told_also_an_inherited_one_and_never_keeps_from_
     dns.set(&own, RecordType::TXT, &["v=DMARC1; p=none", "v=DMARC1; p=reject"]).unwrap();
     let told = advised(&rig, "DMARCInvalid", "keep exactly one").await;
     assert!(object::is_ready(&told));
+    // What receivers discard unread leaves the parent's policy in force.
+    dns.set(&own, RecordType::TXT, &["v=dmarc1; p=none"]).unwrap();
+    let told = advised(&rig, "DMARCInvalid", "unread: it must begin with v=DMARC1").await;
+    assert!(advice(&told, "DMARCPolicyInForce").unwrap().contains("that of example.com applies: p=reject"), "{told}");
+    // An alias that leads nowhere is no policy, and no TXT record can be beside it.
+    dns.remove(&own, RecordType::TXT).unwrap();
+    dns.remove(&root, RecordType::TXT).unwrap();
+    dns.set(&own, RecordType::CNAME, &["nowhere.example.net"]).unwrap();
+    advised(&rig, "PublishDMARC", "is an alias of nowhere.example.net, where there is none").await;
+    rig.patch(&json!({"spec": {"dmarc": {"policy": "none"}}})).await;
+    let at = |o: &Value| object::records(o).iter().find(|r| r["purpose"] == "DMARC").cloned().unwrap_or_default();
+    let told = rig.until("the alias", |o| at(o)["cause"] == "CNAMEBlocksRecord").await;
+    assert!(object::is_ready(&told) && text(&at(&told), "message").contains("replace the alias"), "{told}");
     rig.finish().await;
 }
 

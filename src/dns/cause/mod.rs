@@ -15,11 +15,12 @@ pub mod provider;
 #[cfg(test)]
 mod tests;
 
-use crate::api::v1alpha1::RecordState;
-use crate::dns::evidence::RecordEvidence;
+use crate::api::v1alpha1::{RecordPurpose, RecordState};
+use crate::dns::dmarc::{self, Published};
+use crate::dns::evidence::{DmarcView, RecordEvidence};
 use crate::dns::judge::{self, Judgement};
 use crate::dns::lookup::{Answer, Lookup, LookupErrorKind, Source, ZoneCut};
-use crate::dns::record::{DnsName, WantedRecord};
+use crate::dns::record::{DnsName, RecordType, WantedRecord};
 use crate::observe::observation::{Observed, ZoneView};
 
 use self::provider::Provider;
@@ -175,12 +176,16 @@ pub struct Case<'a> {
     pub view: &'a Observed<ZoneView>,
     /// SES did not find the record when it looked last, and did not look where the operator does.
     pub denied: bool,
+    /// The DMARC policies around the domain.
+    pub dmarc: Option<&'a DmarcView>,
 }
 
 /// The cause of a record that is not cleanly found, and of a found one where there is one.
 pub fn diagnose(case: &Case<'_>) -> Option<Diagnosis> {
     match case.judgement.state {
-        RecordState::Found => case.bogus().or_else(|| case.hidden()).or_else(|| found::diagnose(case)),
+        RecordState::Found => {
+            case.dangling().or_else(|| case.bogus()).or_else(|| case.hidden()).or_else(|| found::diagnose(case))
+        }
         RecordState::Missing => Some(missing::diagnose(case)),
         RecordState::Incorrect => Some(incorrect::diagnose(case)),
         RecordState::Unknown => {
@@ -224,6 +229,24 @@ impl<'a> Case<'a> {
     /// True if the record would be found if `lookup` were all there is.
     fn is_right(&self, lookup: &Lookup) -> bool {
         judge::is_answered_right(self.wanted, lookup)
+    }
+
+    /// An alias in the place of the DMARC record, which leads to no policy.
+    fn dangling(&self) -> Option<Diagnosis> {
+        let view = self.dmarc.filter(|_| self.wanted.purpose == RecordPurpose::Dmarc)?;
+        let Answer::Records(records) = &self.lookup.answer else { return None };
+        let target = view.alias.as_ref().filter(|_| records.iter().all(|r| r.record_type() == RecordType::Cname))?;
+        if matches!(dmarc::published_at(&view.own)?, Published::One(_)) {
+            return None;
+        }
+        Some(Diagnosis::new(
+            Cause::CnameBlocksRecord,
+            format!(
+                "An alias is there and is left alone, but no valid DMARC policy is at {target}, to which it leads: have one added \
+                 there, or replace the alias by a TXT record with the value {}",
+                self.wanted.data
+            ),
+        ))
     }
 
     /// The operator sees the right record where SES does not look.

@@ -8,7 +8,7 @@ use super::*;
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::RecordPurpose;
 use crate::dns::cloudflare::{Zone, ZoneRecord, ZoneStatus, ZoneType};
-use crate::dns::evidence::Elsewhere;
+use crate::dns::evidence::{DmarcView, Elsewhere};
 use crate::dns::lookup::{Addresses, LookupError, ServerAnswer};
 use crate::dns::record::RecordData;
 use crate::error::ErrorClass;
@@ -27,6 +27,7 @@ struct Scene {
     instead: Option<LookupErrorKind>,
     by_server: Vec<ServerAnswer>,
     denied: bool,
+    dmarc: Option<DmarcView>,
 }
 
 fn name(text: &str) -> DnsName {
@@ -89,6 +90,7 @@ fn scene(purpose: RecordPurpose, answer: Answer) -> Scene {
         instead: None,
         by_server: Vec::new(),
         denied: false,
+        dmarc: None,
     }
 }
 
@@ -127,6 +129,14 @@ impl Scene {
         let server =
             |(server, answer): &(&str, Answer)| ServerAnswer { server: name(server), answer: answer.clone(), again };
         self.by_server = said.iter().map(server).collect();
+        self
+    }
+
+    /// The record is an alias, at whose end this is.
+    fn alias(mut self, end: Answer) -> Self {
+        let own = lookup(end, Source::Authoritative);
+        let alias = Some(name("dmarc.example.net"));
+        self.dmarc = Some(DmarcView { own, alias, inherited: None, reports: Vec::new() });
         self
     }
 
@@ -183,6 +193,7 @@ impl Scene {
             cut: self.cut.as_ref(),
             view: &self.view,
             denied: self.denied,
+            dmarc: self.dmarc.as_ref(),
         })
     }
 }
@@ -288,6 +299,11 @@ fn instead() -> Vec<(&'static str, Scene)> {
             scene(Spf, records(&[txt("v=spf1 mx -all"), txt("v=spf1 include:amazonses.com ~all")])),
         ),
         ("d8: two DMARC records", scene(Dmarc, records(&[txt("v=DMARC1; p=none"), txt("v=DMARC1; p=reject")]))),
+        ("d8: a DMARC record of no version", scene(Dmarc, records(&[txt("v=dmarc1; p=reject")]))),
+        (
+            "d8: a DMARC alias that leads nowhere",
+            scene(Dmarc, records(&[cname("dmarc.example.net")])).alias(Answer::NxDomain),
+        ),
         ("d8: a DMARC record with a fault", scene(Dmarc, records(&[txt("v=DMARC1; p=rejct")]))),
         ("one MX too many, everywhere", scene(BounceMx, records(&both_mx())).resolvers(records(&both_mx()))),
         (
@@ -358,6 +374,15 @@ fn found_and_unknown() -> Vec<(&'static str, Scene)> {
         ("e10: not in an internal zone", scene(Dkim, Answer::NxDomain).instead(LookupErrorKind::PrivateServers, true)),
         ("e10: right where nobody has authority, and not for SES", right().instead(LookupErrorKind::Lame, true)),
         ("e10: name servers out of reach", right().instead(LookupErrorKind::TimedOut, false)),
+        (
+            "d8: a DMARC alias that leads to a policy",
+            scene(Dmarc, records(&[cname("dmarc.example.net")])).alias(records(&[txt("v=DMARC1; p=none")])),
+        ),
+        (
+            "d8: a DMARC alias whose end is unknown",
+            scene(Dmarc, records(&[cname("dmarc.example.net")])).alias(servfail()),
+        ),
+        ("d8: a DMARC record with white space", scene(Dmarc, records(&[txt("v = DMARC1; p=reject")]))),
         ("d8: another DMARC policy", scene(Dmarc, records(&[txt("v=DMARC1; p=reject")]))),
     ]
 }
