@@ -44,7 +44,7 @@ func TestDomainsThatTheOperatorWorksOnAreInSync(t *testing.T) {
 		if err := os.WriteFile(liveFile, asJSON, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := try("", "kube-verdict", "drift", desired, liveFile); err != nil {
+		if _, err := try("", "kube-verdict", "drift", "three-way", desired, liveFile); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -355,49 +355,104 @@ func TestNothingDriftsAfterItWasApplied(t *testing.T) {
 
 	directory := t.TempDir()
 	desired := filepath.Join(directory, "desired.yaml")
-	if err := os.WriteFile(desired, []byte(template(t)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	write(t, desired, tracked(objects(t, template(t))))
 	live := filepath.Join(directory, "live.json")
-	compare := func(t *testing.T) string {
+	compare := func(t *testing.T, ways ...string) {
 		t.Helper()
-		if err := os.WriteFile(live, []byte(run(t, "kubectl", "get", "-f", desired, "-o", "json")), 0o600); err != nil {
-			t.Fatal(err)
+		fetch(t, live, "-f", desired)
+		for _, way := range ways {
+			t.Log(run(t, "kube-verdict", "drift", way, desired, live))
 		}
-		return run(t, "kube-verdict", "drift", desired, live)
 	}
 	t.Run("by server-side apply", func(t *testing.T) {
 		run(t, "kubectl", "apply", "--server-side", "--force-conflicts", "--field-manager=argocd-controller", "-f", desired)
 		run(t, "kubectl", "diff", "--server-side", "--field-manager=argocd-controller", "-f", desired)
-		t.Log(compare(t))
+		compare(t, "structured", "server-side", "three-way")
 	})
 	t.Run("by client-side apply", func(t *testing.T) {
 		run(t, "kubectl", "delete", "--wait=false", "-f", desired)
 		run(t, "kubectl", "wait", "--for=delete", "--timeout=30s", crd)
 		run(t, "kubectl", "apply", "-f", desired)
-		t.Log(compare(t))
+		compare(t, "three-way", "server-side")
 	})
 	t.Run("the domains of the documented Application", func(t *testing.T) {
 		run(t, "kubectl", "wait", "--for=condition=Established", "--timeout=30s", crd)
 		domains := root + "/deploy/argocd/domains/mail-example-com.yaml"
 		run(t, "kubectl", "apply", "-n", "default", "-f", domains)
-		if err := os.WriteFile(live, []byte(run(t, "kubectl", "get", "-n", "default", "-f", domains, "-o", "json")), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		fetch(t, live, "-n", "default", "-f", domains)
 		placed := filepath.Join(directory, "placed.yaml")
-		text := strings.Replace(read(t, domains), "metadata:\n", "metadata:\n  namespace: default\n", 1)
-		if err := os.WriteFile(placed, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		run(t, "kube-verdict", "drift", placed, live)
+		write(t, placed, strings.Replace(read(t, domains), "metadata:\n", "metadata:\n  namespace: default\n", 1))
+		run(t, "kube-verdict", "drift", "three-way", placed, live)
 	})
+	t.Run("domains in every state", domainsInSync)
 	t.Run("and a change by others is seen", func(t *testing.T) {
+		run(t, "kubectl", "apply", "--server-side", "--force-conflicts", "--field-manager=argocd-controller", "-f", desired)
 		run(t, "kubectl", "scale", "deployment", release, "-n", namespace, "--replicas=7")
-		if err := os.WriteFile(live, []byte(run(t, "kubectl", "get", "-f", desired, "-o", "json")), 0o600); err != nil {
+		fetch(t, live, "-f", desired)
+		for _, way := range []string{"three-way", "structured", "server-side"} {
+			refused(t, "is OutOfSync", "", "kube-verdict", "drift", way, desired, live)
+		}
+	})
+}
+
+// tracked are manifests with the annotation by which Argo CD knows its own.
+func tracked(manifests map[string]object) string {
+	text := ""
+	for _, name := range sorted(manifests) {
+		one := manifests[name]
+		metadata := one["metadata"].(object)
+		annotations, _ := metadata["annotations"].(object)
+		if annotations == nil {
+			annotations = object{}
+			metadata["annotations"] = annotations
+		}
+		group, _, grouped := strings.Cut(one["apiVersion"].(string), "/")
+		if !grouped {
+			group = ""
+		}
+		place, _ := metadata["namespace"].(string)
+		annotations["argocd.argoproj.io/tracking-id"] = fmt.Sprintf("app:%s/%s:%s/%s", group, one["kind"], place, metadata["name"])
+		line, _ := json.Marshal(one)
+		text += "---\n" + string(line) + "\n"
+	}
+	return text
+}
+
+// fetch writes objects as the API server has them, and who manages which of their fields.
+func fetch(t *testing.T, file string, args ...string) {
+	t.Helper()
+	write(t, file, run(t, "kubectl", append([]string{"get", "-o", "json", "--show-managed-fields"}, args...)...))
+}
+
+// What the operator has written to the domains of real runs, beside what Argo CD applies.
+func domainsInSync(t *testing.T) {
+	run(t, "kubectl", "create", "namespace", "mail")
+	directory := t.TempDir()
+	desired, live := filepath.Join(directory, "domains.yaml"), filepath.Join(directory, "live.json")
+	manifests := map[string]object{}
+	captured := capturedObjects(t)
+	for name, one := range captured {
+		applied := at(one, "metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration").(string)
+		var manifest object
+		if err := yaml.Unmarshal([]byte(applied), &manifest); err != nil {
 			t.Fatal(err)
 		}
-		refused(t, "is OutOfSync", "", "kube-verdict", "drift", desired, live)
-	})
+		manifest["metadata"] = object{"name": name, "namespace": "mail", "annotations": object{"argocd.argoproj.io/sync-wave": "1"}}
+		manifests[name] = manifest
+	}
+	write(t, desired, tracked(manifests))
+	run(t, "kubectl", "apply", "--server-side", "--field-manager=argocd-controller", "-f", desired)
+	for name, one := range captured {
+		run(t, "kubectl", "patch", "sendingdomain", name, "-n", "mail", "--field-manager=sending-domain-operator", "--type=merge",
+			"--patch", `{"metadata": {"finalizers": ["sendingdomain.dev/cleanup"]}}`)
+		status, _ := json.Marshal(object{"status": one["status"]})
+		run(t, "kubectl", "patch", "sendingdomain", name, "-n", "mail", "--field-manager=sending-domain-operator", "--type=merge",
+			"--subresource=status", "--patch", string(status))
+	}
+	fetch(t, live, "-f", desired)
+	for _, way := range []string{"structured", "server-side", "three-way"} {
+		t.Log(run(t, "kube-verdict", "drift", way, desired, live))
+	}
 }
 
 // Who looks for an example of a field finds one.

@@ -8,7 +8,8 @@
 //	                                     after new objects were captured: puts their messages into FOLDER/health_test.yaml,
 //	                                     whose verdicts stay, and are tried as by test
 //	kube-verdict configmap FOLDER        prints the scripts of FOLDER as such a ConfigMap
-//	kube-verdict drift DESIRED LIVE      lists what of DESIRED (manifests) Argo CD calls OutOfSync with LIVE (a List)
+//	kube-verdict drift WAY DESIRED LIVE  lists what of DESIRED (manifests) Argo CD calls OutOfSync with LIVE (a List, with
+//	                                     managed fields), compared by three-way, structured or server-side diff
 package main
 
 import (
@@ -50,10 +51,10 @@ func run(args []string, out io.Writer) error {
 		}
 		_, err = out.Write(text)
 		return err
-	case len(args) == 3 && args[0] == "drift":
-		return drift(args[1], args[2], out)
+	case len(args) == 4 && args[0] == "drift":
+		return drift(args[1], args[2], args[3], out)
 	}
-	return errors.New("usage: kube-verdict test FOLDER CONFIGMAP | refresh FOLDER CONFIGMAP | configmap FOLDER | drift DESIRED LIVE")
+	return errors.New("usage: kube-verdict test FOLDER CONFIGMAP | refresh FOLDER CONFIGMAP | configmap FOLDER | drift WAY DESIRED LIVE")
 }
 
 func load(path string, into any) error {
