@@ -396,6 +396,21 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_knows_every_command_format_and_exit_code() {
+        let page = include_str!("../../../docs/kubectl-plugin.md");
+        for command in Cli::command().get_subcommands() {
+            assert!(page.contains(command.get_name()), "{}", command.get_name());
+        }
+        for format in Format::value_variants() {
+            let name = format.to_possible_value().unwrap().get_name().to_owned();
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+        for code in 0..=9 {
+            assert!(page.contains(&format!("\n| {code} | ")) && AFTER_HELP.contains(&format!("{code} ")), "{code}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused() {
         let parse = |line: &str| Cli::try_parse_from(line.split(' '));
         assert!(parse("p check --domain mail.example.com --tokens a,b,c").is_ok());

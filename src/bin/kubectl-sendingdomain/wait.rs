@@ -57,7 +57,7 @@ pub async fn run(access: &Access, args: &WaitArgs) -> Result<Exit, Failure> {
                     return Err(Failure::new(format!("{} was deleted", args.name)));
                 }
                 Some(Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)))
-                    if matches!(&error, kube::Error::Api(status) if status.code == 403) =>
+                    if matches!(&error, kube::Error::Api(status) if [401, 403].contains(&status.code)) =>
                 {
                     progress.clear();
                     return Err(cluster.failure("watch", &args.name, &error));

@@ -14,10 +14,12 @@ pub fn table(rows: &[Row], paint: Paint) -> String {
         return String::new();
     }
     let owners: BTreeSet<(&str, &str)> = rows.iter().map(|row| (row.namespace.as_str(), row.object.as_str())).collect();
-    let several = owners.len() > 1;
-    let mut cells = vec![header(several)];
-    cells.extend(rows.iter().map(|row| line(row, several)));
-    let state_column = if several { 2 } else { 0 };
+    let namespaces: BTreeSet<&str> = owners.iter().map(|(namespace, _)| *namespace).collect();
+    // What is the same in every line says nothing.
+    let shown = [namespaces.len() > 1, owners.len() > 1];
+    let mut cells = vec![line(["NAMESPACE", "OBJECT"], ["STATE", "TYPE", "NAME", "VALUE", "CAUSE"], shown)];
+    cells.extend(rows.iter().map(|row| record(row, shown)));
+    let state_column = shown.iter().filter(|shown| **shown).count();
     let colour = |y: usize, x: usize, _: &str| match y.checked_sub(1) {
         None => Some(Colour::Bold),
         Some(index) => (x == state_column).then(|| colour_of(rows[index].state)),
@@ -36,23 +38,17 @@ pub fn table(rows: &[Row], paint: Paint) -> String {
     text
 }
 
-fn header(several: bool) -> Vec<String> {
-    let owner: &[&str] = if several { &["NAMESPACE", "OBJECT"] } else { &[] };
-    owner.iter().chain(&["STATE", "TYPE", "NAME", "VALUE", "CAUSE"]).map(|title| (*title).to_owned()).collect()
-}
-
-fn line(row: &Row, several: bool) -> Vec<String> {
-    let owner = if several { vec![row.namespace.clone(), row.object.clone()] } else { Vec::new() };
+fn record(row: &Row, shown: [bool; 2]) -> Vec<String> {
     let value = row.priority.map_or_else(|| row.value.clone(), |priority| format!("{priority} {}", row.value));
     let optional = if row.required { "" } else { " (optional)" };
-    let record = [
-        format!("{}{optional}", state_name(row.state)),
-        row.kind.clone(),
-        row.name.clone(),
-        value,
-        row.cause.clone().unwrap_or_default(),
-    ];
-    owner.into_iter().chain(record).collect()
+    let state = format!("{}{optional}", state_name(row.state));
+    let cause = row.cause.as_deref().unwrap_or_default();
+    line([&row.namespace, &row.object], [&state, &row.kind, &row.name, &value, cause], shown)
+}
+
+fn line(owner: [&str; 2], cells: [&str; 5], shown: [bool; 2]) -> Vec<String> {
+    let owner = owner.iter().zip(shown).filter(|(_, shown)| *shown).map(|(cell, _)| cell);
+    owner.chain(&cells).map(|cell| (*cell).to_owned()).collect()
 }
 
 /// The colour of a state.

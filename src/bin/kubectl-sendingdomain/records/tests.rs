@@ -38,8 +38,10 @@ fn several_objects_are_told_apart() {
     let mut rows = mail();
     rows.extend(mail().into_iter().map(|row| Row { object: "other".to_owned(), ..row }));
     let table = rendered(&rows, Format::Table);
-    assert!(table.starts_with("NAMESPACE   OBJECT"), "{table}");
-    assert_eq!(rendered(&rows, Format::Html).matches("<section>").count(), 2);
+    assert!(table.starts_with("OBJECT             STATE"), "{table}");
+    rows.extend(mail().into_iter().map(|row| Row { namespace: "elsewhere".to_owned(), ..row }));
+    assert!(rendered(&rows, Format::Table).starts_with("NAMESPACE   OBJECT"), "{table}");
+    assert_eq!(rendered(&rows, Format::Html).matches("<section>").count(), 3);
 }
 
 #[test]
