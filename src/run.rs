@@ -100,11 +100,13 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     let context = Arc::new(context(&args, kube, &watches, told, recorder.clone(), leadership.clone()).await?);
     info!(owner = context.settings.owner, region = context.settings.region, "running");
     readiness.leading(&[SENDING_DOMAINS]);
+    let outdated = tokio::spawn(controller::outdated::watch(context.kube.clone()));
     let beat = tokio::spawn(beat(liveness));
     let fleet = tokio::spawn(context.ses.clone().keep());
     let lost =
         run_until_stopped(controller::run(watches, &scope, context, stop.clone()), leadership.as_ref(), &stop).await;
     fleet.abort();
+    outdated.abort();
     beat.abort();
     match (lost, leadership) {
         (true, _) => return Err(RunError::LeaseLost),

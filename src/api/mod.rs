@@ -10,6 +10,7 @@ pub mod dns;
 pub mod duration;
 pub mod event;
 pub mod reason;
+pub mod served;
 pub mod status;
 pub mod v1alpha1;
 

@@ -4,6 +4,7 @@ pub mod claim;
 pub mod context;
 pub mod error;
 pub mod finalizer;
+pub mod outdated;
 pub mod pass;
 pub mod teardown;
 pub mod unreadable;

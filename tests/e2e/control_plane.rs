@@ -96,6 +96,7 @@ async fn a14_g4_g6_g12_g20_whatever_happens_to_the_cluster_the_operator_goes_on(
     let mut cluster = Cluster { world, operator, namespace };
 
     without_its_crd(&mut cluster).await;
+    beside_an_older_crd(&mut cluster).await;
     beside_a_newer_crd(&cluster).await;
     with_fewer_rights(&mut cluster).await;
     without_an_api_server(&mut cluster).await;
@@ -116,6 +117,27 @@ async fn without_its_crd(cluster: &mut Cluster) {
     let pending = cluster.until(NAME, "records", |o| object::records(o).len() == 5).await;
     cluster.world.publish(&pending).unwrap();
     cluster.until(NAME, "Ready", object::is_ready).await;
+}
+
+/// A14: the operator was upgraded and its CRD was not.
+async fn beside_an_older_crd(cluster: &mut Cluster) {
+    cluster
+        .patch_crd(&json!([{ "op": "remove", "path": format!("{SCHEMA}/status/properties/recommendations") }]))
+        .await;
+    let started = Instant::now();
+    while cluster
+        .kubectl(&["get", "--raw", "/openapi/v3/apis/sendingdomain.dev/v1alpha1"])
+        .await
+        .contains("\"recommendations\"")
+    {
+        assert!(started.elapsed() < LIMIT, "the older schema is not served");
+    }
+    let from = cluster.operator.log().len();
+    cluster.operator.restart().await.unwrap();
+    cluster.until_logged("older than this operator", from).await;
+    cluster.until_logged("status.recommendations", from).await;
+    cluster.until_ready().await;
+    cluster.install_crd().await;
 }
 
 /// G20 and A14: fields of a newer version stay, and values of a newer version concern their own object only.
