@@ -20,7 +20,7 @@ need = command -v $(1) >/dev/null 2>&1 || { echo "no $(1): install $(2)" >&2; ex
 
 BENCH ?=
 
-.PHONY: help build image test-image controlplane tools demo bench test test-chart test-alerts test-packaging lint generate rust
+.PHONY: help lint-manifests build image test-image controlplane tools demo bench test test-chart test-alerts test-packaging lint generate rust
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,14 @@ lint: rust ## Formatting and lints
 	@cargo clippy --version >/dev/null 2>&1 || { echo "no clippy: install $(RUST)" >&2; exit 1; }
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets -- -D warnings
+
+# What the linters are not asked, and why, is in .checkov.yaml and .yamllint. kube-score wants images pulled always: see there.
+lint-manifests: ## Chart and manifests, by linters of others: checkov, kube-linter, kube-score, yamllint
+	@for tool in checkov kube-linter kube-score yamllint; do $(call need,$$tool,it as its project says); done
+	@yamllint --strict .
+	@checkov --directory . --compact --quiet --skip-download
+	@kube-linter lint dist charts/sending-domain-operator
+	@kube-score score --ignore-test container-image-pull-policy dist/install.yaml
 
 image: rust ## The image, without a container engine; prints its digest
 	@hack/build-image.sh

@@ -262,6 +262,15 @@ func TestTheChartLives(t *testing.T) {
 			t.Fatalf("not refused by the policy: %v", err)
 		}
 	})
+	t.Run("a second release shares the cluster and goes alone", func(t *testing.T) {
+		refused(t, "invalid ownership metadata", "", "helm", "install", "second", chart, "-n", namespace)
+		helm(t, "install", "second", chart, "--set", "crds.install=false,leaderElection.id=second,operator.watchLabelSelector=shard=two")
+		helm(t, "uninstall", "second")
+		deployment(t)
+		if after := at(get(t, domain...), "metadata", "uid"); after != uid {
+			t.Fatalf("another domain: %v, not %v", after, uid)
+		}
+	})
 	t.Run("values that cannot be are refused by helm", func(t *testing.T) {
 		refused(t, "additional properties", "", "helm", "upgrade", release, chart, "-n", namespace, "--set", "replicas=1")
 	})
