@@ -73,7 +73,7 @@ fn every_field_is_described() {
 }
 
 #[test]
-fn every_string_is_bounded() {
+fn g19_every_string_is_bounded() {
     assert_none(|_, schema| {
         is(schema, "string") && ["maxLength", "enum", "format"].iter().all(|bound| schema.get(bound).is_none())
     });

@@ -1,4 +1,5 @@
-//! `docs/hostile-cases.md` speaks of all 90 hostile cases, and the tests that it names exist.
+//! `docs/hostile-cases.md` speaks of all 90 hostile cases, the tests that it names exist, and each case is shown by one that
+//! carries its number.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test program")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,8 +28,8 @@ fn is_number(text: &str) -> bool {
         && characters.all(|c| c.is_ascii_digit())
 }
 
-/// Every function of every source, without the numbers of cases that its name may begin with.
-fn functions() -> BTreeSet<String> {
+/// Every function that is a test, by its name.
+fn tests_of_the_sources() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for directory in ["src", "tests", "testbed/src", "testbed/tests"] {
         read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(directory), &mut found);
@@ -43,17 +44,25 @@ fn read(path: &Path, found: &mut BTreeSet<String>) {
         }
     } else if path.extension().is_some_and(|extension| extension == "rs") {
         let text = fs::read_to_string(path).unwrap();
-        let names = text.lines().filter_map(|line| line.trim_start().trim_start_matches("async ").strip_prefix("fn "));
-        found.extend(names.filter_map(|rest| rest.split_once('(')).map(|(name, _)| bare(name).to_owned()));
+        // The attribute stands above its function, with other attributes between them at most.
+        let mut is_test = false;
+        for line in text.lines().map(str::trim) {
+            let name = line.trim_start_matches("async ").strip_prefix("fn ").and_then(|rest| rest.split_once('('));
+            match name {
+                Some((name, _)) if is_test => {
+                    found.insert(name.to_owned());
+                    is_test = false;
+                }
+                Some(_) => is_test = false,
+                None => is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test"),
+            }
+        }
     }
 }
 
-/// `d2_d3_a_redirect` is `a_redirect`: a test may come to show more cases.
-fn bare(name: &str) -> &str {
-    match name.split_once('_') {
-        Some((head, rest)) if is_number(&head.to_ascii_uppercase()) => bare(rest),
-        _ => name,
-    }
+/// The numbers that a test's name begins with: `d2_d3_a_redirect` shows two cases.
+fn numbers(name: &str) -> impl Iterator<Item = String> + '_ {
+    name.split('_').map(str::to_ascii_uppercase).take_while(|part| is_number(part))
 }
 
 #[test]
@@ -71,16 +80,22 @@ fn every_case_is_spoken_of_once() {
 }
 
 #[test]
-fn every_named_test_exists() {
-    let functions = functions();
+fn every_case_is_shown_by_a_test_that_carries_its_number() {
+    let all = tests_of_the_sources();
+    assert!(all.len() > 300, "only {} tests found", all.len());
+    let mut faults = Vec::new();
     for (number, _, tests) in rows() {
         let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
-        assert!(!named.is_empty() || tests.contains("later: "), "{number} names no test and says not when");
-        for name in named {
-            // A suite of the chart is a file.
-            let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/sending-domain-operator/tests").join(name);
-            let exists = functions.contains(bare(name)) || (name.ends_with("_test.yaml") && suite.is_file());
-            assert!(exists, "{number}: there is no {name}");
+        // A suite of the chart is a file.
+        let suite = |name: &str| {
+            let suites = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/sending-domain-operator/tests");
+            name.ends_with("_test.yaml") && suites.join(name).is_file()
+        };
+        let missing = named.iter().filter(|name| !all.contains(**name) && !suite(name));
+        faults.extend(missing.map(|name| format!("{number}: there is no test {name}")));
+        if !named.iter().any(|name| suite(name) || numbers(name).any(|n| n == number)) {
+            faults.push(format!("{number}: no test carries its number"));
         }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -387,7 +387,7 @@ proptest! {
 
     /// Answers come in any order.
     #[test]
-    fn order_of_answers_never_matters(world in world(), seed in any::<u64>()) {
+    fn e7_order_of_answers_never_matters(world in world(), seed in any::<u64>()) {
         let seen = world.observe();
         let mut turned = seen.clone();
         if let Observed::Known(view) = &mut turned.zone {

@@ -97,7 +97,7 @@ fn b6_another_token_or_zone_has_cloudflare_read_at_once() {
 }
 
 #[test]
-fn what_was_written_is_known_without_a_read() {
+fn d5_what_was_written_is_known_without_a_read() {
     let mut memory = Memory::default();
     let mut view = view();
     let last = view.records.pop().unwrap();

@@ -5,13 +5,14 @@ mod support;
 use insta::assert_snapshot;
 use k8s_openapi::jiff::SignedDuration;
 use sending_domain_operator::api::reason::Reason;
-use sending_domain_operator::api::v1alpha1::{DkimKeyLength, SendingDomainStatus, TagValue};
-use sending_domain_operator::dns::lookup::{Answer, LookupError, LookupErrorKind};
+use sending_domain_operator::api::v1alpha1::{DkimKeyLength, Recommendation, SendingDomainStatus, TagValue};
+use sending_domain_operator::dns::lookup::{Answer, LookupError, LookupErrorKind, Source, ZoneCut};
+use sending_domain_operator::dns::record::DnsName;
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::execute::Outcome;
 use sending_domain_operator::observe::observation::{Fault, Lookups, Observation, Observed};
 use sending_domain_operator::plan::{self, Action, Step};
-use sending_domain_operator::ses::identity::SesStatus;
+use sending_domain_operator::ses::identity::{SesStatus, ZoneSeen};
 use sending_domain_operator::status;
 use support::{World, cloudflare, manual, mx, record, txt};
 
@@ -67,7 +68,7 @@ fn a_verified_domain_has_neither_reconciling_nor_stalled() {
 }
 
 #[test]
-fn records_in_dns_wait_for_ses() {
+fn e12_records_in_dns_wait_for_ses() {
     let mut world = World::new(cloudflare());
     world.settle();
     assert_snapshot!(world.summary(), @r#"
@@ -234,6 +235,49 @@ fn what_ses_said_last_stands_while_it_cannot_be_asked() {
     assert_eq!(world.status.records, before.records);
     assert_eq!(world.status.identity, before.identity);
     assert_eq!(world.condition("Ready"), "True Verified: mail.example.com is verified: mail can be sent");
+}
+
+#[test]
+fn advice_stands_while_ses_cannot_be_asked() {
+    let mut world = verified();
+    let advice = vec![Recommendation { code: "PublishDMARC".to_owned(), message: "Publish one.".to_owned() }];
+    world.status.recommendations.clone_from(&advice);
+    let outage = fault(Reason::AWSUnavailable, ErrorClass::Transient { retry_after: None });
+    see(&mut world, |seen| seen.identity = Observed::Unavailable(outage));
+    assert_eq!(world.status.recommendations, advice);
+    see(&mut world, |_| {});
+    assert!(world.status.recommendations.is_empty(), "it was asked again");
+}
+
+/// SES has looked at a zone of another primary name server, and found nothing there.
+fn not_found(seen: &mut Observation, source: Source) {
+    let Observed::Known(Some(identity)) = &mut seen.identity else { return };
+    identity.error = Some("HOST_NOT_FOUND".to_owned());
+    identity.zone_seen = Some(ZoneSeen { primary: DnsName::new("ns.old.example"), serial: 1 });
+    let apex = DnsName::new("example.com");
+    let primary = DnsName::new("ns.new.example");
+    seen.evidence.zone = Some(Ok(ZoneCut { apex, servers: Vec::new(), primary, serial: 2 }));
+    seen.lookups.values_mut().for_each(|lookup| lookup.source = source);
+}
+
+#[test]
+fn what_ses_saw_is_compared_only_with_what_name_servers_answer() {
+    let told = |source, dns_check| {
+        let mut world = World::new(cloudflare());
+        world.settle();
+        see(&mut world, |seen| {
+            not_found(seen, source);
+            seen.dns_check = dns_check;
+        });
+        (world.status.records[0].message.clone().unwrap_or_default(), world.condition("DKIMVerified"))
+    };
+    let (record, condition) = told(Source::Authoritative, true);
+    assert!(record.starts_with("The name servers answer it right. SES said HOST_NOT_FOUND"), "{record}");
+    assert!(condition.contains("the zone is now served by ns.new.example"), "{condition}");
+    let (record, condition) = told(Source::Recursive, true);
+    assert_eq!(record, "");
+    assert!(condition.contains("HOST_NOT_FOUND") && !condition.contains("ns.new.example"), "{condition}");
+    assert!(!told(Source::Authoritative, false).1.contains("ns.new.example"));
 }
 
 #[test]

@@ -347,9 +347,11 @@ mod tests {
     }
 
     #[test]
-    fn f3_f4_f5_f6_f11_every_answer_is_told_apart() {
+    fn f2_f3_f4_f5_f6_f11_every_answer_is_told_apart() {
         let skew = Some("Signature expired: 20261123T100000Z is now earlier than 20261123T110000Z");
         for (code, detail, status, kind) in [
+            ("TooManyRequestsException", None, 429, Kind::Throttled),
+            ("ThrottlingException", None, 400, Kind::Throttled),
             ("ConcurrentModificationException", None, 500, Kind::Conflict),
             ("LimitExceededException", None, 400, Kind::QuotaExceeded),
             ("AccountSuspendedException", None, 400, Kind::Suspended),

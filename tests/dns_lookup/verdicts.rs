@@ -45,7 +45,7 @@ async fn try_case(case: Case) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_hostile_answer_has_its_verdict() {
+async fn c6_e1_e2_e4_e6_e7_every_hostile_answer_has_its_verdict() {
     let cases = cases();
     assert!(cases.len() >= 80, "{} cases", cases.len());
     let wrong: Vec<String> = join_all(cases.into_iter().map(try_case)).await.into_iter().flatten().collect();

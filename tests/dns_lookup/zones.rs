@@ -92,7 +92,7 @@ async fn sees_what_a_real_authority_serves() {
 }
 
 #[tokio::test]
-async fn reads_a_large_answer_over_tcp() {
+async fn e2_reads_a_large_answer_over_tcp() {
     let (_server, resolver, _) = authority().await;
     let lookup = resolver.ask(&DnsName::new("many.example.test"), RecordType::Txt).await;
     assert!(matches!(lookup.answer, Answer::Records(records) if records.len() == 60));

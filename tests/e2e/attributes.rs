@@ -210,10 +210,12 @@ async fn f5_a_role_is_assumed_with_the_external_id_of_its_namespace_or_not_at_al
 }
 
 #[tokio::test]
-async fn f1_f3_answers_that_the_next_pass_sets_right_make_no_noise() {
+async fn f1_f2_f3_answers_that_the_next_pass_sets_right_make_no_noise() {
     let rig = Rig::start().await;
     let ses = rig.world.ses();
     ses.fail_next_for(Operation::CreateEmailIdentity, 1, Failure::concurrent_modification());
+    let throttled = Failure::code(429, "TooManyRequestsException", "Too many requests");
+    ses.fail_next_for(Operation::CreateEmailIdentity, 1, throttled);
     let exists = Failure::CommitThenCode {
         status: 400,
         code: "AlreadyExistsException".to_owned(),

@@ -275,6 +275,22 @@ async fn what_stands_in_cloudflares_zone_and_not_in_dns_is_told() {
 }
 
 #[tokio::test]
+async fn a_zone_that_flattens_every_alias_is_told() {
+    let rig = Rig::start().await;
+    rig.world.cloudflare_zone(ZONE);
+    let flatten = ZoneChange { flatten_all: Some(true), ..ZoneChange::default() };
+    rig.world.cloudflare().change_zone(ZONE, &flatten);
+    rig.set_token(rig.world.token()).await;
+    rig.create(&object::cloudflare(NAME, DOMAIN, SECRET)).await;
+    let listed = rig.until("records", |o| object::records(o).len() == 5).await;
+    let flattened = |t: &String| told(&dkim(t), "CNAME", "Incorrect", "CNAMEFlattened", "switch CNAME flattening off");
+    expect(&rig, &tokens(&listed).iter().map(flattened).collect::<Vec<_>>()).await;
+    rig.world.cloudflare().change_zone(ZONE, &ZoneChange { flatten_all: Some(false), ..flatten });
+    rig.ready().await;
+    rig.finish().await;
+}
+
+#[tokio::test]
 async fn a_zone_that_nobody_asks_is_told() {
     let mut rig = Rig::start().await;
     rig.verified_cloudflare().await;

@@ -81,7 +81,7 @@ fn assert_records(rig: &Rig, tokens: &[String]) {
 }
 
 #[tokio::test]
-async fn nothing_is_written_while_nothing_changes() {
+async fn g19_nothing_is_written_while_nothing_changes() {
     let rig = Rig::start().await;
     rig.verified_cloudflare().await;
     rig.expect_event("Normal", "Verified").await;
@@ -100,7 +100,7 @@ async fn nothing_is_written_while_nothing_changes() {
 }
 
 #[tokio::test]
-async fn nothing_is_written_while_a_person_is_waited_for() {
+async fn g19_nothing_is_written_while_a_person_is_waited_for() {
     let rig = Rig::start().await;
     rig.apply_manual().await;
     rig.until("five records missing", |o| object::count(o, "Missing") == 5).await;

@@ -65,7 +65,7 @@ async fn a_zone_that_is_not_active_any_more_is_cleaned_too() {
 }
 
 #[tokio::test]
-async fn what_is_retained_is_taken_up_again_without_a_write() {
+async fn g11_what_is_retained_is_taken_up_again_without_a_write() {
     let rig = Rig::start().await;
     rig.verified_cloudflare().await;
     rig.patch(&json!({ "spec": { "deletionPolicy": "Retain" } })).await;

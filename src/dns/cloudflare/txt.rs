@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_one_text_read_the_same() {
+    fn e6_spellings_of_one_text_read_the_same() {
         let text = "v=spf1 include:amazonses.com ~all";
         for content in [
             "v=spf1 include:amazonses.com ~all",

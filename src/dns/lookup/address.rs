@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_everything_inside() {
+    fn c7_refuses_everything_inside() {
         for text in [
             "0.0.0.0",
             "0.1.2.3",

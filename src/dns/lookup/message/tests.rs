@@ -65,7 +65,7 @@ proptest! {
     }
 
     #[test]
-    fn survives_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+    fn e2_survives_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         read_all(&bytes);
     }
 
@@ -98,7 +98,7 @@ fn follows_eight_aliases_and_no_loop() {
 }
 
 #[test]
-fn keeps_absence_no_longer_than_three_hours() {
+fn e3_e11_keeps_absence_no_longer_than_three_hours() {
     let mut reply = Message::response(7, OpCode::Query);
     reply.metadata.response_code = ResponseCode::NXDomain;
     let soa = SOA::new(name("ns.example.test."), name("root.example.test."), 1, 2, 3, 4, u32::MAX);
@@ -108,7 +108,7 @@ fn keeps_absence_no_longer_than_three_hours() {
 }
 
 #[test]
-fn takes_glue_only_for_names_of_the_zone() {
+fn e7_takes_glue_only_for_names_of_the_zone() {
     let mut reply = Message::response(7, OpCode::Query);
     for server in ["ns.example.test.", "ns.elsewhere.test."] {
         reply.add_authority(Record::from_rdata(name("a.example.test."), 60, RData::NS(NS(name(server)))));
