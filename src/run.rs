@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
+use kube::client::ClientBuilder;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -19,9 +20,10 @@ use crate::recorder::Recorder;
 use crate::ses;
 use crate::status::schedule::Pace;
 use crate::telemetry::http::{self, Endpoints};
+use crate::telemetry::kube_requests::KubeRequests;
 use crate::telemetry::logging;
-use crate::telemetry::metrics::Metrics;
-use crate::telemetry::probes::{Liveness, Readiness};
+use crate::telemetry::metrics::{Metrics, Upstream};
+use crate::telemetry::probes::Readiness;
 use crate::wake::Wakes;
 
 /// Why the operator cannot start, or stopped.
@@ -79,13 +81,13 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     // A watch may be silent for minutes.
     let mut watch_config = config.clone();
     watch_config.read_timeout = None;
-    let kube = kube::Client::try_from(config.clone())?;
-    let watch_client = kube::Client::try_from(watch_config)?;
 
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
     let endpoints = Endpoints::default();
     let Endpoints { metrics, readiness, liveness } = endpoints.clone();
+    let kube = client(config.clone(), &metrics)?;
+    let watch_client = client(watch_config, &metrics)?;
     let servers = http::serve(&args.metrics_address, &args.health_address, endpoints, stop.clone()).await?;
     info!(version = env!("CARGO_PKG_VERSION"), metrics = ?servers.metrics, health = ?servers.health, "starting");
 
@@ -96,18 +98,16 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     let scope = Scope { namespaces: args.watch_namespace.clone(), selector: args.watch_label_selector.clone() };
     let watches = controller::watches(&watch_client, &scope);
     let recorder = Recorder::new(kube.clone(), &leader::own_identity(), metrics.clone());
-    let told = Endpoints { metrics, readiness: readiness.clone(), liveness: liveness.clone() };
+    let told = Endpoints { metrics, readiness: readiness.clone(), liveness };
     let context = Arc::new(context(&args, kube, &watches, told, recorder.clone(), leadership.clone()).await?);
     info!(owner = context.settings.owner, region = context.settings.region, "running");
     readiness.leading(&[SENDING_DOMAINS]);
     let outdated = tokio::spawn(controller::outdated::watch(context.kube.clone()));
-    let beat = tokio::spawn(beat(liveness));
     let fleet = tokio::spawn(context.ses.clone().keep());
     let lost =
         run_until_stopped(controller::run(watches, &scope, context, stop.clone()), leadership.as_ref(), &stop).await;
     fleet.abort();
     outdated.abort();
-    beat.abort();
     match (lost, leadership) {
         (true, _) => return Err(RunError::LeaseLost),
         (false, Some(leadership)) => {
@@ -126,6 +126,11 @@ const GRACE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// How long events that are still on their way may hold the end up.
 const FLUSH: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A client of the API server whose requests are counted.
+fn client(config: kube::Config, metrics: &Metrics) -> Result<kube::Client, kube::Error> {
+    Ok(ClientBuilder::try_from(config)?.with_layer(&KubeRequests(metrics.clone())).build())
+}
 
 /// Waits for the lease, if leaders are elected.
 async fn elect(
@@ -190,15 +195,6 @@ async fn run_until_stopped(
     }
 }
 
-/// Shows that the runtime is alive. An outage outside does not stop it: a restart would not help.
-async fn beat(liveness: Liveness) {
-    let mut ticks = tokio::time::interval(std::time::Duration::from_secs(10));
-    loop {
-        ticks.tick().await;
-        liveness.beat();
-    }
-}
-
 async fn context(
     args: &RunArgs,
     kube: kube::Client,
@@ -207,7 +203,7 @@ async fn context(
     recorder: Recorder,
     leadership: Option<Arc<Leadership>>,
 ) -> Result<Context, RunError> {
-    let Endpoints { metrics, readiness, liveness: _ } = told;
+    let Endpoints { metrics, readiness, liveness } = told;
     let owner = match &args.owner_id {
         Some(owner) => owner.clone(),
         None => cluster_id(&kube).await?,
@@ -225,12 +221,15 @@ async fn context(
     if ses.configured_endpoints().iter().any(|url| !is_safe_endpoint(url)) {
         return Err(RunError::InsecureEndpoint { variable: "endpoint_url in the AWS config file" });
     }
+    let ses = Arc::new(ses);
+    let keeper = Arc::downgrade(&ses);
+    metrics.budgets(Upstream::Ses, move || keeper.upgrade().map(|ses| ses.budget_states()));
     Ok(Context {
-        ses: Arc::new(ses),
+        ses,
         wakes,
         cloudflare: cloudflare::Client::new(base, args.cloudflare_requests_per_5m.get())?.counted_in(metrics.clone()),
         zones: Zones::default(),
-        resolver: resolver(args)?,
+        resolver: resolver(args)?.map(|resolver| resolver.counted_in(metrics.clone())),
         settings: Settings {
             owner,
             region,
@@ -244,6 +243,7 @@ async fn context(
         memories: Memories::default(),
         unlisted: AtomicUsize::new(watches.len()),
         readiness,
+        liveness,
         stores: watches.iter().map(controller::Watch::store).collect(),
         recorder,
         kube,

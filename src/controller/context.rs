@@ -20,7 +20,7 @@ use crate::ses;
 use crate::ses::client::Account;
 use crate::status::schedule::Pace;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::probes::Readiness;
+use crate::telemetry::probes::{Liveness, Readiness};
 use crate::wake::Wakes;
 
 /// Settings from the flags.
@@ -69,6 +69,8 @@ pub struct Context {
     pub unlisted: AtomicUsize,
     /// Ready once every cache has listed.
     pub readiness: Readiness,
+    /// Alive while every controller's loop turns.
+    pub liveness: Liveness,
     /// Events.
     pub recorder: Recorder,
     /// Metrics.

@@ -52,7 +52,7 @@ impl Error {
         matches!(self, Self::Conflict)
     }
 
-    /// A bounded label for metrics.
+    /// A bounded label for metrics, one of [`LABELS`].
     pub fn label(&self) -> &'static str {
         match self {
             Self::Conflict => "conflict",
@@ -63,6 +63,9 @@ impl Error {
         }
     }
 }
+
+/// Every [`Error::label`].
+pub const LABELS: [&str; 5] = ["conflict", "kubernetes", "timeout", "panic", "incomplete"];
 
 /// Transient faults do not depend on the pace of looking.
 const PACE: schedule::Pace = schedule::Pace { pending: Duration::ZERO, verified: Duration::ZERO };

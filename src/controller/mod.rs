@@ -15,7 +15,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{FutureExt, StreamExt, future};
+use futures::{FutureExt, Stream, StreamExt, future, stream};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -24,12 +24,13 @@ use kube::{Api, Resource, ResourceExt};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
 
-use self::context::{Context, SENDING_DOMAINS};
+use self::context::Context;
 use self::error::Error;
 use crate::api::v1alpha1::SendingDomain;
 use crate::api::{FORCE_RELEASE, RECONCILE_AT, RECREATE_AT};
 use crate::observe::PASS_TIMEOUT;
 use crate::telemetry::metrics::ReconcileResult;
+use crate::telemetry::probes::Beat;
 
 /// An object as the watch delivers it: one that this version cannot read does not stop the watch of all others.
 pub type Guarded = DeserializeGuard<SendingDomain>;
@@ -40,6 +41,9 @@ const CONCURRENCY: u16 = 128;
 
 /// Changes that come in quick succession are one change.
 const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// How often the loop says that it turns.
+const TURN: Duration = Duration::from_secs(10);
 
 /// Which objects are watched.
 #[derive(Clone, Debug, Default)]
@@ -85,9 +89,12 @@ pub async fn run(watches: Vec<Watch>, scope: &Scope, context: Arc<Context>, stop
 async fn control(watch: Watch, scope: &Scope, context: Arc<Context>, stop: CancellationToken) {
     let mut config = watcher::Config::default();
     config.label_selector.clone_from(&scope.selector);
-    let shared = context.clone();
+    let (shared, changed, waker) = (context.clone(), context.clone(), context.clone());
     let woken = context.wakes.listen().filter_map(move |asker| {
         let is_here = !asker.namespace.is_empty() && watch.namespace.as_ref().is_none_or(|ns| *ns == asker.namespace);
+        if is_here {
+            waker.metrics.due(&asker.namespace, &asker.name, DEBOUNCE);
+        }
         future::ready(is_here.then(|| ObjectRef::new(&asker.name).within(&asker.namespace)))
     });
     let mut first = true;
@@ -97,14 +104,16 @@ async fn control(watch: Watch, scope: &Scope, context: Arc<Context>, stop: Cance
         .reflect(watch.writer)
         .inspect(move |event| match event {
             Ok(watcher::Event::InitDone) => {
-                shared.metrics.listed(SENDING_DOMAINS);
                 if std::mem::take(&mut first) {
                     shared.cache_listed();
                 }
             }
             Ok(watcher::Event::Delete(object)) => forget(object, &shared),
             Ok(_) => {}
-            Err(error) => warn!(error = %error, "the watch of SendingDomains failed; it is tried again"),
+            Err(error) => {
+                shared.metrics.watch_failed();
+                warn!(error = %error, "the watch of SendingDomains failed; it is tried again");
+            }
         })
         .filter_map(|event| future::ready(event.ok()))
         .map(Ok)
@@ -112,7 +121,13 @@ async fn control(watch: Watch, scope: &Scope, context: Arc<Context>, stop: Cance
         .predicate_filter(
             predicates::generation.combine(predicates::finalizers).combine(predicates::labels).combine(our_annotations),
             PredicateConfig::default(),
-        );
+        )
+        .inspect(move |object| {
+            if let Ok(object) = object {
+                changed.metrics.due(&object.namespace().unwrap_or_default(), &object.name_any(), DEBOUNCE);
+            }
+        });
+    let woken = stream::select(woken, turns(context.liveness.register()));
     Controller::for_stream(stream, watch.store)
         .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
         .reconcile_on(woken)
@@ -133,7 +148,31 @@ fn forget(object: &Guarded, context: &Context) {
         context.memories.forget(&uid);
     }
     context.ses.forget(&pass::asker(object));
-    context.metrics.object(&object.namespace().unwrap_or_default(), &object.name_any(), None);
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    context.metrics.object(&namespace, &name, None);
+    context.metrics.not_due(&namespace, &name);
+}
+
+/// Wakes nobody, and beats whenever the controller's loop asks it.
+fn turns(beat: Beat) -> impl Stream<Item = ObjectRef<Guarded>> {
+    let ticks = stream::unfold(tokio::time::interval(TURN), |mut ticks| async {
+        ticks.tick().await;
+        Some(((), ticks))
+    });
+    ticks.filter_map(move |()| {
+        beat.beat();
+        future::ready(None)
+    })
+}
+
+/// The next pass is due after `wait`; not if the object went meanwhile, which the watch knows first.
+fn due(object: &Guarded, wait: Duration, context: &Context) {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    context.metrics.due(&namespace, &name, wait + DEBOUNCE);
+    let reference = ObjectRef::from_obj(object);
+    if context.stores.iter().all(|store| store.get(&reference).is_none()) {
+        context.metrics.not_due(&namespace, &name);
+    }
 }
 
 /// The annotations that the operator acts on; those of other tools must not wake it.
@@ -151,7 +190,7 @@ fn our_annotations(object: &Guarded) -> Option<u64> {
 async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let span = info_span!("reconcile", %namespace, %name, generation = object.meta().generation);
-    let began = Instant::now();
+    let (began, under_way) = (Instant::now(), context.metrics.begin(&namespace, &name));
     let result = match &object.0 {
         Err(invalid) => fenced(unreadable::pass(&object, invalid, &context).instrument(span), PASS_TIMEOUT).await,
         Ok(_) if !context.is_listed() => {
@@ -159,6 +198,11 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
         }
         Ok(domain) => fenced(pass::pass(domain, &context).instrument(span), PASS_TIMEOUT).await,
     };
+    drop(under_way);
+    match &result {
+        Ok(done) => due(&object, done.next, &context),
+        Err(error) => context.metrics.reconcile_error(error.label()),
+    }
     if let Err(Error::Panicked) = result {
         context.metrics.panicked();
     }
@@ -186,12 +230,29 @@ fn error_policy(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> A
     } else {
         warn!(%namespace, %name, %error, ?wait, "the pass failed and is repeated");
     }
+    due(&object, wait, &context);
     Action::requeue(wait)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::probes::Liveness;
+
+    #[tokio::test]
+    async fn a_loop_that_does_not_turn_is_dead_though_the_process_runs_and_another_loop_turns() {
+        let (both, healthy) = (Liveness::default(), Liveness::default());
+        let wedged = turns(both.register());
+        let turning = [both.register(), healthy.register()].map(turns);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for turns in turning {
+            assert_eq!(std::pin::pin!(turns).next().now_or_never(), None, "nobody is woken");
+        }
+        let nearly = Duration::from_millis(299_500);
+        assert_eq!(healthy.silent_for(nearly), Ok(()));
+        assert!(both.silent_for(nearly).is_err());
+        drop(wedged);
+    }
 
     #[tokio::test]
     async fn g14_a_panic_or_a_hang_ends_one_pass_and_nothing_else() {
@@ -204,7 +265,9 @@ mod tests {
         let hangs = future::pending::<Result<u8, Error>>();
         assert!(matches!(fenced(hangs, Duration::from_millis(10)).await, Err(Error::TimedOut)));
         assert!(matches!(fenced(future::ready(Ok(1)), Duration::from_secs(5)).await, Ok(1)));
-        assert_eq!(Error::Panicked.label(), "panic");
+        for error in [Error::Panicked, Error::TimedOut, Error::Conflict, Error::Incomplete("uid")] {
+            assert!(error::LABELS.contains(&error.label()), "{error}");
+        }
         assert!(Error::Panicked.retry(0) >= Duration::from_millis(500), "not in a hurry");
     }
 }

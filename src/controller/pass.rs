@@ -133,6 +133,7 @@ async fn live(
         remembered.region = Some(account.region.clone());
     }
     write::status(api, written.as_ref().unwrap_or(&object), &new, context, remembered).await?;
+    write::progress(context, &old, &new);
     Ok(done(&object, &new, context, remembered, now))
 }
 

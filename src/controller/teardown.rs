@@ -39,6 +39,7 @@ pub async fn pass(
     if !finalizer::is_set(&object) {
         return Ok(forget(&object, context));
     }
+    write::tell(context, &object, Some(&status_of(&object)));
     let (teardown, outcome) = Box::pin(take_away(&object, namespace, context, remembered)).await;
     if outcome.dry_run {
         let message = rehearsed(&teardown);

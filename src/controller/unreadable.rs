@@ -71,5 +71,6 @@ async fn release(object: &Guarded, context: &Context) -> Result<Done, Error> {
 }
 
 fn publish(object: &Guarded, reason: &'static str, action: &'static str, note: &str, context: &Context) {
+    context.metrics.event(reason);
     context.recorder.publish(object.object_ref(&()), true, reason, action, note);
 }

@@ -10,6 +10,7 @@ use super::error::Error;
 use crate::api::FIELD_MANAGER;
 use crate::api::v1alpha1::{SendingDomain, SendingDomainStatus};
 use crate::status::events::Note;
+use crate::status::was_ready;
 use crate::telemetry::metrics::ObjectState;
 
 /// Writes `status` if it differs from that of `object`.
@@ -60,14 +61,31 @@ fn difference(old: &Value, new: &Value) -> Value {
 pub fn events(context: &Context, object: &SendingDomain, notes: &[Note]) {
     for note in notes {
         info!(reason = note.reason, warning = note.warning, "{}", note.message);
+        context.metrics.event(note.reason);
         context.recorder.publish(object.object_ref(&()), note.warning, note.reason, note.action, &note.message);
+    }
+}
+
+/// Tells the metrics what has come of a domain between two versions of its status.
+pub fn progress(context: &Context, old: &SendingDomainStatus, new: &SendingDomainStatus) {
+    if was_ready(old) && !was_ready(new) {
+        context.metrics.regressed();
+    }
+    let first = |status: &SendingDomainStatus| status.verification.as_ref()?.verified_at.as_ref().map(|at| at.0);
+    if let (None, Some(verified), Some(attempt)) = (first(old), first(new), &new.verification) {
+        let took = verified.duration_since(attempt.started_at.0);
+        context.metrics.verified(took.try_into().unwrap_or_default());
     }
 }
 
 /// Tells the metrics of `object`; `None` when it is gone.
 pub fn tell(context: &Context, object: &SendingDomain, status: Option<&SendingDomainStatus>) {
     let namespace = object.namespace().unwrap_or_default();
-    context.metrics.object(&namespace, &object.name_any(), status.map(ObjectState::from));
+    context.metrics.object(
+        &namespace,
+        &object.name_any(),
+        status.map(|status| ObjectState::from(status).of(object.meta())),
+    );
 }
 
 #[cfg(test)]

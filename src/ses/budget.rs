@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::line::{Answer, Asker, Class, Line};
+use crate::telemetry::metrics::BudgetState;
 use crate::wake::Wakes;
 
 /// How long a pass that was called waits for its turn. So few are called at once that it comes within three seconds.
@@ -100,6 +101,17 @@ impl Budget {
     /// How long the line is, in time.
     pub fn backlog(&self) -> Duration {
         self.line().backlog()
+    }
+
+    /// As it is now, for the metrics.
+    pub fn state(&self, principal: &str) -> BudgetState {
+        let line = self.line();
+        BudgetState {
+            principal: principal.to_owned(),
+            left: u32::from(line.is_open(Instant::now())),
+            waiting: line.len(),
+            backlog: line.backlog(),
+        }
     }
 
     /// True if nobody waits.

@@ -27,7 +27,7 @@ use super::inventory::{Inventory, Listed, Page};
 use super::line::{Asker, Class};
 use crate::api::v1alpha1::{DkimKeyLength, OnMxFailure};
 use crate::dns::record::DnsName;
-use crate::telemetry::metrics::{Metrics, Upstream};
+use crate::telemetry::metrics::{BudgetState, Metrics, Upstream};
 use crate::wake::Wakes;
 
 pub use super::accounts::{Account, Role};
@@ -266,11 +266,13 @@ impl Client {
         }
         let budget = self.budget(by.account);
         let client = self.client(by.account).await;
+        let asked = Instant::now();
         budget
             .turn(by.asker, class(operation))
             .await
             .map_err(|wait| Error::no_budget(operation, wait).at(by.account))?;
         let began = Instant::now();
+        self.metrics.budget_waited(Upstream::Ses, began.duration_since(asked));
         let answer = send(client).await.map_err(|error| Error::from_sdk(operation, &error).at(by.account));
         budget.answered(answer.as_ref().is_err_and(|error| error.kind == Kind::Throttled), began);
         let outcome = answer.as_ref().map_or_else(|error| error.kind.label(), |_| "ok");
@@ -295,6 +297,11 @@ impl Client {
         }
         let new = || Arc::new(Budget::new(self.per_second, self.wakes.clone()));
         budgets.entry(self.principal(account)).or_insert_with(new).clone()
+    }
+
+    /// Every budget in use as it is now, by account and region.
+    pub fn budget_states(&self) -> Vec<BudgetState> {
+        self.budgets().iter().map(|(principal, budget)| budget.state(principal)).collect()
     }
 
     /// The time from one request to the next, while there are more to make.
@@ -325,8 +332,12 @@ impl Client {
         let own = Account { region: region.to_owned(), role: None };
         let ask = || async {
             let caller = aws_sdk_sts::Client::new(&self.config(&own).await).get_caller_identity().send();
+            let began = Instant::now();
             let caller = tokio::time::timeout(HOME_TIMEOUT, caller).await;
-            caller.ok().and_then(Result::ok).and_then(|caller| caller.account().map(str::to_owned))
+            let caller = caller.ok().and_then(Result::ok);
+            let outcome = if caller.is_some() { "ok" } else { Kind::Unavailable.label() };
+            self.metrics.upstream(Upstream::Sts, "GetCallerIdentity", outcome, began.elapsed());
+            caller.and_then(|caller| caller.account().map(str::to_owned))
         };
         self.home.get_or_init(ask).await;
     }
@@ -335,11 +346,12 @@ impl Client {
     /// Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>.
     async fn arn(&self, account: &Account, name: &str) -> Result<String, Error> {
         let sts = aws_sdk_sts::Client::new(&self.config(account).await);
-        let caller = sts
-            .get_caller_identity()
-            .send()
-            .await
-            .map_err(|e| Error::from_sdk("sts:GetCallerIdentity", &e).at(account))?;
+        let began = Instant::now();
+        let caller = sts.get_caller_identity().send().await;
+        let caller = caller.map_err(|e| Error::from_sdk("sts:GetCallerIdentity", &e).at(account));
+        let outcome = caller.as_ref().map_or_else(|error| error.kind.label(), |_| "ok");
+        self.metrics.upstream(Upstream::Sts, "GetCallerIdentity", outcome, began.elapsed());
+        let caller = caller?;
         let partition = caller.arn().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws");
         let id = caller.account().unwrap_or_default();
         Ok(format!("arn:{partition}:ses:{}:{id}:identity/{name}", account.region))

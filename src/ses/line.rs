@@ -120,6 +120,11 @@ impl Line {
         self.tickets.is_empty()
     }
 
+    /// True if a request may go out now.
+    pub fn is_open(&self, now: Instant) -> bool {
+        self.opens.is_none_or(|opens| opens <= now)
+    }
+
     /// How long the line is, in time.
     pub fn backlog(&self) -> Duration {
         self.pace.saturating_mul(u32::try_from(self.tickets.len()).unwrap_or(u32::MAX))

@@ -3,8 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -14,19 +13,35 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+mod budgets;
 mod exposition;
+mod lists;
 mod objects;
+mod queue;
 
+pub use budgets::BudgetState;
+use budgets::Budgets;
 pub use exposition::{ContentType, to_text};
+use lists::Lists;
 pub use objects::ObjectState;
 use objects::Objects;
+use queue::Queue;
 
+use crate::api::event::EventReason;
 use crate::dns::record::RecordType;
+
+/// The Events that tell of something of ours that stays where it is, with nobody to look after it.
+const ORPHANING: [EventReason; 2] = [EventReason::CleanupIncomplete, EventReason::RecordsLeftBehind];
+/// The resource that is watched.
+const SENDING_DOMAINS: &str = "sendingdomains";
 
 /// The prefix of every metric.
 const PREFIX: &str = "sendingdomain";
 /// From a cached look-up to the longest time-out, in seconds.
 const BUCKETS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// From a name server's time to live to the 72 hours after which SES gives up, in seconds.
+const VERIFICATION_BUCKETS: [f64; 13] =
+    [30.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0, 57_600.0, 86_400.0, 172_800.0, 259_200.0];
 
 /// How a pass over one object ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,8 +74,10 @@ impl ReconcileResult {
 /// Whom a request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Upstream {
-    /// Amazon SES, and STS for its credentials.
+    /// Amazon SES.
     Ses,
+    /// AWS STS, which tells whose the credentials are. Roles are assumed by the SDK, as part of the request that needs it.
+    Sts,
     /// The Cloudflare API.
     Cloudflare,
     /// DNS servers and resolvers.
@@ -74,6 +91,7 @@ impl Upstream {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ses => "ses",
+            Self::Sts => "sts",
             Self::Cloudflare => "cloudflare",
             Self::Dns => "dns",
             Self::Kubernetes => "kubernetes",
@@ -129,6 +147,21 @@ struct DurationLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UpstreamLabel {
+    upstream: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassLabel {
+    class: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RecordTypeLabel {
     record_type: Word,
 }
@@ -154,6 +187,15 @@ pub struct Metrics {
     registry: Arc<Registry>,
     reconciles: Family<ResultLabel, Counter>,
     reconcile_duration: Histogram,
+    reconcile_errors: Family<ClassLabel, Counter>,
+    in_flight: Gauge,
+    queue: Arc<Queue>,
+    queue_latency: Histogram,
+    time_to_verified: Histogram,
+    regressions: Counter,
+    orphaned: Family<ReasonLabel, Counter>,
+    budgets: Arc<Budgets>,
+    budget_wait: Family<UpstreamLabel, Histogram, fn() -> Histogram>,
     requests: Family<RequestLabels, Counter>,
     request_duration: Family<DurationLabels, Histogram, fn() -> Histogram>,
     objects: Arc<Objects>,
@@ -161,7 +203,8 @@ pub struct Metrics {
     panics: Counter,
     events_dropped: Family<CauseLabel, Counter>,
     leader: Gauge,
-    last_list: Family<ResourceLabel, Gauge<f64, AtomicU64>>,
+    watch_errors: Family<ResourceLabel, Counter>,
+    lists: Arc<Lists>,
 }
 
 impl Default for Metrics {
@@ -183,6 +226,15 @@ impl Metrics {
             registry: Arc::default(),
             reconciles: Family::default(),
             reconcile_duration: histogram(),
+            reconcile_errors: Family::default(),
+            in_flight: Gauge::default(),
+            queue: Arc::default(),
+            queue_latency: histogram(),
+            time_to_verified: Histogram::new(VERIFICATION_BUCKETS),
+            regressions: Counter::default(),
+            orphaned: Family::default(),
+            budgets: Arc::default(),
+            budget_wait: Family::new_with_constructor(histogram),
             requests: Family::default(),
             request_duration: Family::new_with_constructor(histogram),
             objects: Arc::default(),
@@ -190,7 +242,8 @@ impl Metrics {
             panics: Counter::default(),
             events_dropped: Family::default(),
             leader: Gauge::default(),
-            last_list: Family::default(),
+            watch_errors: Family::default(),
+            lists: Arc::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         for result in ReconcileResult::ALL {
@@ -199,6 +252,16 @@ impl Metrics {
         for cause in [EventLoss::QueueFull, EventLoss::Refused] {
             drop(metrics.events_dropped.get_or_create(&CauseLabel { cause: Word(cause.as_str()) }));
         }
+        for record_type in [RecordType::Cname, RecordType::Mx, RecordType::Txt] {
+            drop(metrics.drift_corrected.get_or_create(&RecordTypeLabel { record_type: Word(record_type.as_str()) }));
+        }
+        for class in crate::controller::error::LABELS {
+            drop(metrics.reconcile_errors.get_or_create(&ClassLabel { class: Word(class) }));
+        }
+        for reason in ORPHANING {
+            drop(metrics.orphaned.get_or_create(&ReasonLabel { reason: Word(reason.as_str()) }));
+        }
+        drop(metrics.watch_errors.get_or_create(&ResourceLabel { resource: Word(SENDING_DOMAINS) }));
         metrics
     }
 
@@ -210,22 +273,106 @@ impl Metrics {
         build.get_or_create(&version).set(1);
         registry.register("build_info", "Always 1, with the version of the operator", build);
         registry.register("leader", "1 while this process holds the Lease, else 0", self.leader.clone());
+        self.register_passes(&mut registry);
+        self.register_requests(&mut registry);
+        let help = "Time from the start of verification until SES first verified a domain";
+        registry.register_with_unit("time_to_verified", help, Unit::Seconds, self.time_to_verified.clone());
+        let help = "Times that a SendingDomain was Ready and is not any more";
+        registry.register("regressions", help, self.regressions.clone());
+        let help = "Records of ours that were found changed and put right, by type";
+        registry.register("drift_corrected", help, self.drift_corrected.clone());
+        let help = "Times that records or an identity of ours could not be taken away and were left behind, by Event";
+        registry.register("orphaned", help, self.orphaned.clone());
+        let help = "Kubernetes events that were not told, by cause";
+        registry.register("events_dropped", help, self.events_dropped.clone());
+        registry.register_collector(Box::new(self.objects.clone()));
+        registry
+    }
+
+    fn register_passes(&self, registry: &mut Registry) {
         registry.register("reconcile", "Passes over one object, by result", self.reconciles.clone());
         let help = "Duration of a pass over one object";
         registry.register_with_unit("reconcile_duration", help, Unit::Seconds, self.reconcile_duration.clone());
+        let help = "Passes that ended early, by what ended them";
+        registry.register("reconcile_errors", help, self.reconcile_errors.clone());
+        registry.register("reconciles_in_flight", "Passes that are under way", self.in_flight.clone());
         registry.register("panics", "Passes that panicked; others went on", self.panics.clone());
-        let help = "Requests to SES, Cloudflare, DNS and the API server, by operation and outcome";
+        let help = "How long a pass had been due when it began";
+        registry.register_with_unit("queue_latency", help, Unit::Seconds, self.queue_latency.clone());
+        registry.register_collector(Box::new(self.queue.clone()));
+        let help = "Watches and lists of a resource that failed";
+        registry.register("watch_errors", help, self.watch_errors.clone());
+        registry.register_collector(Box::new(self.lists.clone()));
+    }
+
+    fn register_requests(&self, registry: &mut Registry) {
+        let help = "Requests to SES, STS, Cloudflare, DNS and the API server, by operation and outcome";
         registry.register("upstream_requests", help, self.requests.clone());
-        let help = "Duration of requests to SES, Cloudflare, DNS and the API server";
+        let help = "Duration of requests to SES, STS, Cloudflare, DNS and the API server";
         registry.register_with_unit("upstream_request_duration", help, Unit::Seconds, self.request_duration.clone());
-        let help = "Records of ours that were found changed and put right, by type";
-        registry.register("drift_corrected", help, self.drift_corrected.clone());
-        let help = "Kubernetes events that were not told, by cause";
-        registry.register("events_dropped", help, self.events_dropped.clone());
-        let help = "When a resource was last listed or its watch last answered, as Unix time";
-        registry.register_with_unit("last_successful_list_timestamp", help, Unit::Seconds, self.last_list.clone());
-        registry.register_collector(Box::new(self.objects.clone()));
-        registry
+        let help = "How long requests waited for their turn within the budget";
+        registry.register_with_unit("budget_wait", help, Unit::Seconds, self.budget_wait.clone());
+        registry.register_collector(Box::new(self.budgets.clone()));
+    }
+
+    /// A pass over an object is due after `wait`, if none is due before.
+    pub fn due(&self, namespace: &str, name: &str, wait: Duration) {
+        self.queue.due(namespace, name, Instant::now() + wait);
+    }
+
+    /// No pass over an object is due any more: it is gone.
+    pub fn not_due(&self, namespace: &str, name: &str) {
+        self.queue.forget(namespace, name);
+    }
+
+    /// A pass over an object begins. It is under way until the answer is dropped.
+    pub fn begin(&self, namespace: &str, name: &str) -> UnderWay {
+        if let Some(waited) = self.queue.begin(namespace, name, Instant::now()) {
+            self.queue_latency.observe(waited.as_secs_f64());
+        }
+        self.in_flight.inc();
+        UnderWay(self.in_flight.clone())
+    }
+
+    /// A pass ended early. `class` is from a small fixed set.
+    pub fn reconcile_error(&self, class: &'static str) {
+        self.reconcile_errors.get_or_create(&ClassLabel { class: Word(class) }).inc();
+    }
+
+    /// SES has verified a domain for the first time, so long after verification began.
+    pub fn verified(&self, after: Duration) {
+        self.time_to_verified.observe(after.as_secs_f64());
+    }
+
+    /// An object was Ready and is not any more.
+    pub fn regressed(&self) {
+        self.regressions.inc();
+    }
+
+    /// An Event of this reason was told; those that tell of something left behind are counted.
+    pub fn event(&self, reason: &str) {
+        if let Some(reason) = ORPHANING.into_iter().find(|known| known.as_str() == reason) {
+            self.orphaned.get_or_create(&ReasonLabel { reason: Word(reason.as_str()) }).inc();
+        }
+    }
+
+    /// A request has had its turn, after waiting for it.
+    pub fn budget_waited(&self, upstream: Upstream, waited: Duration) {
+        let labels = UpstreamLabel { upstream: Word(upstream.as_str()) };
+        self.budget_wait.get_or_create(&labels).observe(waited.as_secs_f64());
+    }
+
+    /// From now on, `source` tells the budgets of `upstream`; `None` once nobody keeps them.
+    pub fn budgets<F>(&self, upstream: Upstream, source: F)
+    where
+        F: Fn() -> Option<Vec<BudgetState>> + Send + Sync + 'static,
+    {
+        self.budgets.add(upstream, Box::new(source));
+    }
+
+    /// A watch or a list of the objects failed.
+    pub fn watch_failed(&self) {
+        self.watch_errors.get_or_create(&ResourceLabel { resource: Word(SENDING_DOMAINS) }).inc();
     }
 
     /// A pass over one object has ended.
@@ -273,10 +420,10 @@ impl Metrics {
         self.leader.set(i64::from(leading));
     }
 
-    /// `resource` (a plural, such as `sendingdomains`) was listed, or its watch answered, just now.
-    pub fn listed(&self, resource: &'static str) {
+    /// `resource` (a plural, such as `sendingdomains`) was listed at `path`, or a watch of it answered, just now.
+    pub fn listed(&self, resource: &'static str, path: &str) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.last_list.get_or_create(&ResourceLabel { resource: Word(resource) }).set(now.as_secs_f64());
+        self.lists.set(resource, path, now.as_secs_f64());
     }
 
     /// All series in the OpenMetrics text format 1.0.
@@ -287,6 +434,16 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+/// A pass that is under way, until this is dropped: also by a panic, or when it is cut off.
+#[derive(Debug)]
+pub struct UnderWay(Gauge);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

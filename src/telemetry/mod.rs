@@ -1,6 +1,7 @@
 //! What the operator says about itself: logs, metrics, and whether it lives and is ready.
 
 pub mod http;
+pub mod kube_requests;
 pub mod logging;
 pub mod metrics;
 pub mod probes;

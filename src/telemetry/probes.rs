@@ -64,32 +64,64 @@ impl Readiness {
     }
 }
 
-/// Whether the controller loop still turns. It must beat at least every few minutes, with or without work and whatever
-/// an upstream does. Before the first beat (a candidate has no loop yet) the process counts as alive.
+/// Whether the controllers' loops still turn. Each must beat at least every few minutes, with or without work and whatever
+/// an upstream does. Before the first (a candidate has no loop yet) the process counts as alive.
 #[derive(Clone, Debug, Default)]
-pub struct Liveness(Arc<Mutex<Option<Instant>>>);
+pub struct Liveness(Arc<Mutex<Vec<Instant>>>);
 
-impl Liveness {
+/// The pulse of one loop.
+#[derive(Debug)]
+pub struct Beat {
+    liveness: Liveness,
+    place: usize,
+}
+
+impl Beat {
     /// The loop has turned.
     pub fn beat(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        if let Some(last) = self.liveness.beats().get_mut(self.place) {
+            *last = Instant::now();
+        }
+    }
+}
+
+impl Liveness {
+    /// One more loop, which has turned just now.
+    pub fn register(&self) -> Beat {
+        let mut beats = self.beats();
+        beats.push(Instant::now());
+        Beat { liveness: self.clone(), place: beats.len() - 1 }
     }
 
-    /// Whether it turned within the last five minutes.
+    /// Whether all loops turned within the last five minutes.
     ///
     /// # Errors
-    /// With one line for people if it did not.
+    /// With one line for people if one did not.
     pub fn check(&self) -> Result<(), String> {
-        self.check_at(Instant::now())
+        self.silent_for(Duration::ZERO)
     }
 
-    fn check_at(&self, now: Instant) -> Result<(), String> {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let silent = last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+    /// What [`Liveness::check`] will say after `silence` without a beat.
+    pub(crate) fn silent_for(&self, silence: Duration) -> Result<(), String> {
+        let now = Instant::now() + silence;
+        let oldest = self.beats().iter().min().copied();
+        let silent = oldest.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
         if silent > SILENCE {
-            return Err(format!("the controller loop has been silent for {} s", silent.as_secs()));
+            return Err(format!("a controller loop has been silent for {} s", silent.as_secs()));
         }
         Ok(())
+    }
+
+    /// As if every loop had been silent for six minutes.
+    #[cfg(test)]
+    pub(crate) fn wedge(&self) {
+        for last in self.beats().iter_mut() {
+            *last = last.checked_sub(Duration::from_mins(6)).expect("a machine that has been up for as long");
+        }
+    }
+
+    fn beats(&self) -> std::sync::MutexGuard<'_, Vec<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -114,12 +146,12 @@ mod tests {
     #[test]
     fn a_loop_that_stopped_turning_is_dead_after_five_minutes_and_one_that_never_turned_is_not() {
         let liveness = Liveness::default();
-        let after = |seconds| Instant::now() + Duration::from_secs(seconds);
-        assert_eq!(liveness.check_at(after(86_400)), Ok(()));
-        liveness.beat();
-        assert_eq!(liveness.check_at(after(299)), Ok(()));
-        assert!(liveness.check_at(after(301)).is_err_and(|why| why.contains("silent for 30")));
-        liveness.beat();
+        let after = |seconds| liveness.silent_for(Duration::from_secs(seconds));
+        assert_eq!(after(86_400), Ok(()));
+        let beat = liveness.register();
+        assert_eq!(after(299), Ok(()));
+        assert!(after(301).is_err_and(|why| why.contains("silent for 30")));
+        beat.beat();
         assert_eq!(liveness.check(), Ok(()));
     }
 }

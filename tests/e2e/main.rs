@@ -28,6 +28,7 @@ mod forged;
 mod invariants;
 mod lifecycle;
 mod manual;
+mod metrics;
 mod objects;
 mod outside_text;
 mod ownership;

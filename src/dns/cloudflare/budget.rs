@@ -8,11 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
 use tokio::sync::Notify;
 
 use super::token::{Asker, Fingerprint};
 use super::turns::{Ticket, Turns};
+use crate::telemetry::metrics::BudgetState;
 
 /// The window that Cloudflare counts in.
 const WINDOW: Duration = Duration::from_mins(5);
@@ -26,11 +29,17 @@ pub(super) struct Budget {
 
 struct Principals {
     by_token: HashMap<Fingerprint, Arc<Principal>>,
+    /// How many there ever were: the next one's number.
+    count: u64,
     swept: Instant,
 }
 
+type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
+
 struct Principal {
-    limiter: DefaultDirectRateLimiter,
+    /// Stands for the token where people see it.
+    number: u64,
+    limiter: Limiter,
     waiting: Mutex<Waiting>,
     /// Somebody has had their turn, or has given up.
     moved: Notify,
@@ -39,6 +48,8 @@ struct Principal {
 struct Waiting {
     used: Instant,
     not_before: Instant,
+    /// What was left of the budget after the last request.
+    left: u32,
     turns: Turns<Asker>,
 }
 
@@ -53,7 +64,7 @@ impl Budget {
         let every = WINDOW / steady.get();
         // `with_period` knows no quota for a period of zero, which 5 minutes and a u32 cannot give.
         let quota = Quota::with_period(every.max(Duration::from_nanos(1))).unwrap_or(Quota::per_second(steady));
-        let principals = Principals { by_token: HashMap::new(), swept: Instant::now() };
+        let principals = Principals { by_token: HashMap::new(), count: 0, swept: Instant::now() };
         Self { quota: quota.allow_burst(burst), max_wait, principals: Mutex::new(principals) }
     }
 
@@ -90,8 +101,20 @@ impl Budget {
             principals.swept = now;
             principals.by_token.retain(|_, principal| !principal.is_idle(now));
         }
-        let fresh = || Arc::new(Principal::new(self.quota, now));
+        let number = principals.count + 1;
+        if !principals.by_token.contains_key(&token) {
+            principals.count = number;
+        }
+        let fresh = || Arc::new(Principal::new(number, self.quota, now));
         Arc::clone(principals.by_token.entry(token).or_insert_with(fresh))
+    }
+
+    /// The budget of every token in use as it is now. Tokens are told apart by numbers, which say nothing about them.
+    pub(super) fn states(&self) -> Vec<BudgetState> {
+        let now = Instant::now();
+        let principals = lock(&self.principals);
+        let used = principals.by_token.values().filter(|principal| !principal.is_idle(now));
+        used.map(|principal| principal.state(&self.quota, now)).collect()
     }
 }
 
@@ -115,9 +138,14 @@ impl Drop for Place<'_> {
 }
 
 impl Principal {
-    fn new(quota: Quota, now: Instant) -> Self {
-        let waiting = Waiting { used: now, not_before: now, turns: Turns::new() };
-        Self { limiter: RateLimiter::direct(quota), waiting: Mutex::new(waiting), moved: Notify::new() }
+    fn new(number: u64, quota: Quota, now: Instant) -> Self {
+        let waiting = Waiting { used: now, not_before: now, left: quota.burst_size().get(), turns: Turns::new() };
+        Self {
+            number,
+            limiter: RateLimiter::direct(quota).with_middleware(),
+            waiting: Mutex::new(waiting),
+            moved: Notify::new(),
+        }
     }
 
     /// Takes one request out of the budget, if it is the turn of `ticket`; `Some` is how long to wait, about, before
@@ -136,7 +164,8 @@ impl Principal {
             return Some(line);
         }
         match self.limiter.check() {
-            Ok(()) => {
+            Ok(snapshot) => {
+                waiting.left = snapshot.remaining_burst_capacity();
                 waiting.turns.served(ticket);
                 None
             }
@@ -144,6 +173,21 @@ impl Principal {
                 let wait = refused.wait_time_from(DefaultClock::default().now());
                 Some(wait.clamp(Duration::from_millis(1), interval))
             }
+        }
+    }
+
+    fn state(&self, quota: &Quota, now: Instant) -> BudgetState {
+        let waiting = lock(&self.waiting);
+        let interval = quota.replenish_interval().max(Duration::from_millis(1));
+        let regained = now.duration_since(waiting.used).as_nanos() / interval.as_nanos();
+        let regained = u32::try_from(regained).unwrap_or(u32::MAX);
+        let held = waiting.not_before.saturating_duration_since(now);
+        let left = waiting.left.saturating_add(regained).min(quota.burst_size().get());
+        BudgetState {
+            principal: format!("token-{}", self.number),
+            left: if held.is_zero() { left } else { 0 },
+            waiting: waiting.turns.len(),
+            backlog: held + interval.saturating_mul(u32::try_from(waiting.turns.len()).unwrap_or(u32::MAX)),
         }
     }
 

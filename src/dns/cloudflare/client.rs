@@ -145,6 +145,8 @@ impl Client {
     /// The same client, which counts its requests in `metrics`.
     #[must_use]
     pub fn counted_in(self, metrics: Metrics) -> Self {
+        let keeper = Arc::downgrade(&self.0);
+        metrics.budgets(Upstream::Cloudflare, move || keeper.upgrade().map(|inner| inner.budget.states()));
         Self(self.0, metrics)
     }
 
@@ -344,11 +346,13 @@ impl Client {
     async fn call(&self, token: &ApiToken, call: Call<'_>) -> Result<Reply, Error> {
         let operation = call.operation;
         let principal = token.fingerprint();
+        let asked = Instant::now();
         self.0.budget.admit(principal, token.asker()).await.map_err(|wait| Error {
             retry_after: Some(wait),
             ..Error::new(operation, Kind::RateLimited, "held back so as not to pass it")
         })?;
         let began = Instant::now();
+        self.1.budget_waited(Upstream::Cloudflare, began.duration_since(asked));
         let outcome = self.exchange(token, call).await;
         let label = outcome.as_ref().map_or_else(|error| error.kind.label(), |_| "ok");
         self.1.upstream(Upstream::Cloudflare, operation.as_str(), label, began.elapsed());

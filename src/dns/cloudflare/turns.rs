@@ -33,6 +33,11 @@ impl<G: PartialEq> Turns<G> {
         ticket
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.groups.iter().map(|(_, line)| line.len()).sum()
+    }
+
     /// How many have their turn before `ticket`.
     pub(super) fn before(&self, ticket: Ticket) -> usize {
         let place = |(_, line): &(G, VecDeque<Ticket>)| line.iter().position(|t| *t == ticket);

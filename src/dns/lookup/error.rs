@@ -76,6 +76,31 @@ impl LookupError {
         self.kind
     }
 
+    /// A bounded label for metrics.
+    pub fn label(&self) -> &'static str {
+        match self.kind {
+            LookupErrorKind::TimedOut => "timed_out",
+            LookupErrorKind::Unreachable => "unreachable",
+            LookupErrorKind::Rcode(2) => "servfail",
+            LookupErrorKind::Rcode(5) => "refused",
+            LookupErrorKind::Rcode(_) => "rcode",
+            LookupErrorKind::Malformed => "malformed",
+            LookupErrorKind::Lame => "lame",
+            LookupErrorKind::NoProof => "no_proof",
+            LookupErrorKind::Disagreement { .. } => "disagreement",
+            LookupErrorKind::NotRecursive => "not_recursive",
+            LookupErrorKind::Http(_) => "http",
+            LookupErrorKind::NoResolver => "no_resolver",
+            LookupErrorKind::NoZone => "no_zone",
+            LookupErrorKind::NoServer => "no_server",
+            LookupErrorKind::PrivateServers => "private_servers",
+            LookupErrorKind::TooManyReferrals => "too_many_referrals",
+            LookupErrorKind::InvalidName => "invalid_name",
+            LookupErrorKind::Busy => "busy",
+            LookupErrorKind::TurnedOff => "turned_off",
+        }
+    }
+
     /// True if the server itself said SERVFAIL, as a validating resolver does for a bogus DNSSEC signature.
     pub fn is_servfail(&self) -> bool {
         self.kind == LookupErrorKind::Rcode(2)

@@ -34,6 +34,7 @@ use self::message::{Asking, Datum, Question, Verdict, wire_name, wire_type};
 use self::transport::Transport;
 use self::zone::Cuts;
 use super::record::{DnsName, RecordData, RecordType};
+use crate::telemetry::metrics::{Metrics, Upstream};
 
 pub use self::address::is_public;
 pub use self::error::{LookupError, LookupErrorKind};
@@ -143,6 +144,7 @@ pub struct Resolver {
     resolvers: Vec<ResolverAddress>,
     transport: Transport,
     cuts: Cuts,
+    metrics: Metrics,
 }
 
 /// What asking came to, before it is told in terms of the record model.
@@ -170,6 +172,11 @@ impl Seen {
             instead: None,
             by_server: Vec::new(),
         }
+    }
+
+    /// A bounded label for metrics. That a record is not there is an answer, too.
+    fn label(&self) -> &'static str {
+        self.outcome.as_ref().map_or_else(LookupError::label, |_| "ok")
     }
 
     fn publish(self) -> Lookup {
@@ -214,7 +221,13 @@ impl Resolver {
             settings.resolvers.clone()
         };
         let transport = Transport::new(&resolvers)?;
-        Ok(Self { settings, resolvers, transport, cuts: Cuts::default() })
+        Ok(Self { settings, resolvers, transport, cuts: Cuts::default(), metrics: Metrics::default() })
+    }
+
+    /// The same resolver, which counts its questions in `metrics`.
+    #[must_use]
+    pub fn counted_in(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// What the world sees at `name`: by the name servers of its zone or by resolvers, as the mode says.
@@ -254,7 +267,7 @@ impl Resolver {
             Err(error) => return Seen::unknown(Source::Recursive, error, 0).publish(),
         };
         let deadline = Instant::now() + self.settings.timeout;
-        self.look_recursive(&Question::new(name, wire_type(record_type)), asking, deadline).await.publish()
+        self.ask_resolver(&Question::new(name, wire_type(record_type)), asking, deadline).await.publish()
     }
 
     async fn look(&self, question: &Question) -> Seen {
@@ -266,13 +279,30 @@ impl Resolver {
         if self.settings.mode == Mode::Authoritative {
             // Leaves time to ask the resolvers, with a second try.
             let deadline = started + self.settings.timeout * 3 / 5;
-            match self.look_authoritative(question, deadline).await {
+            let asked = self.look_authoritative(question, deadline).await;
+            self.count(Source::Authoritative, asked.as_ref().map_or_else(LookupError::label, Seen::label), started);
+            match asked {
                 Ok(seen) => return seen,
                 Err(error) => instead = Some(error.kind()),
             }
         }
-        let seen = self.look_recursive(question, Asking::Resolver, started + self.settings.timeout).await;
+        let seen = self.ask_resolver(question, Asking::Resolver, started + self.settings.timeout).await;
         Seen { instead, ..seen }
+    }
+
+    async fn ask_resolver(&self, question: &Question, asking: Asking, deadline: Instant) -> Seen {
+        let began = Instant::now();
+        let seen = self.look_recursive(question, asking, deadline).await;
+        self.count(Source::Recursive, seen.label(), began);
+        seen
+    }
+
+    fn count(&self, source: Source, outcome: &'static str, began: Instant) {
+        let operation = match source {
+            Source::Authoritative => "AskNameServers",
+            Source::Recursive => "AskResolvers",
+        };
+        self.metrics.upstream(Upstream::Dns, operation, outcome, began.elapsed());
     }
 
     fn check_enabled(&self) -> Result<(), LookupError> {

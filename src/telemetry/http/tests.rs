@@ -57,8 +57,14 @@ async fn readiness_waits_for_the_lists_and_liveness_does_not() {
     let (_, _, body) = get_as(address, "/readyz", "*/*").await;
     assert_eq!(body, "not listed yet: sendingdomains\n");
     endpoints.readiness.listed("sendingdomains");
-    endpoints.liveness.beat();
+    let beat = endpoints.liveness.register();
     assert_eq!(status(address, "/readyz").await, "200");
+    assert_eq!(status(address, "/livez").await, "200");
+    endpoints.liveness.wedge();
+    let (status_line, _, body) = get_as(address, "/livez", "*/*").await;
+    assert!(status_line.contains("503") && body.starts_with("a controller loop has been silent for 3"), "{body}");
+    assert_eq!(status(address, "/readyz").await, "200");
+    beat.beat();
     assert_eq!(status(address, "/livez").await, "200");
     assert_eq!(status(address, "/metrics").await, "404");
 }

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
 
 use crate::api::condition::{ConditionStatus, ConditionType, find};
 use crate::api::reason::Reason;
@@ -26,6 +29,28 @@ pub struct ObjectState {
     pub reason: Option<Reason>,
     /// The conditions that the object has. Each makes three series.
     pub conditions: Vec<(ConditionType, ConditionStatus)>,
+    /// Since when it has been on its way to Verified, if it is: the start of verification, else the creation.
+    pub pending_since: Option<Timestamp>,
+    /// Since when its deletion has been asked for.
+    pub deleted_since: Option<Timestamp>,
+}
+
+impl ObjectState {
+    /// The same with what the object's own metadata say.
+    #[must_use]
+    pub fn of(mut self, metadata: &ObjectMeta) -> Self {
+        self.deleted_since = metadata.deletion_timestamp.as_ref().map(|at| at.0);
+        if self.deleted_since.is_some() {
+            self.pending_since = None;
+        } else if self.is_on_its_way() {
+            self.pending_since = self.pending_since.or(metadata.creation_timestamp.as_ref().map(|at| at.0));
+        }
+        self
+    }
+
+    fn is_on_its_way(&self) -> bool {
+        self.phase == Phase::Pending && self.reason != Some(Reason::Suspended)
+    }
 }
 
 impl From<&SendingDomainStatus> for ObjectState {
@@ -35,11 +60,17 @@ impl From<&SendingDomainStatus> for ObjectState {
             let stated = &find(&status.conditions, kind)?.status;
             Some((kind, STATUSES.into_iter().find(|known| known.as_str() == stated)?))
         });
-        Self {
+        let mut state = Self {
             phase: status.phase.unwrap_or(Phase::Pending),
             reason: ready.and_then(|ready| Reason::ALL.iter().copied().find(|known| known.as_str() == ready.reason)),
             conditions: conditions.collect(),
+            pending_since: None,
+            deleted_since: None,
+        };
+        if state.is_on_its_way() {
+            state.pending_since = status.verification.as_ref().map(|attempt| attempt.started_at.0);
         }
+        state
     }
 }
 
@@ -72,8 +103,22 @@ impl Collector for Objects {
         // A copy: an encoder that takes its time must not hold a pass up.
         let objects = self.lock().clone();
         encode_conditions(&objects, &mut encoder)?;
-        encode_totals(&objects, &mut encoder)
+        encode_totals(&objects, &mut encoder)?;
+        let now = Timestamp::now();
+        let help =
+            "For how long the oldest SendingDomain that is on its way to Verified has been so; 0 if there is none.";
+        let age = age(objects.values().filter_map(|state| state.pending_since), now);
+        let gauge = encoder.encode_descriptor("oldest_pending", help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        ConstGauge::new(age).encode(gauge)?;
+        let help = "For how long the oldest deleted SendingDomain has waited for its clean-up; 0 if there is none.";
+        let age = self::age(objects.values().filter_map(|state| state.deleted_since), now);
+        let gauge = encoder.encode_descriptor("cleanup_pending", help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        ConstGauge::new(age).encode(gauge)
     }
+}
+
+fn age(since: impl Iterator<Item = Timestamp>, now: Timestamp) -> f64 {
+    since.min().map_or(0.0, |oldest| now.duration_since(oldest).as_secs_f64().max(0.0))
 }
 
 fn encode_conditions(

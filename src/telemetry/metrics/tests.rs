@@ -1,3 +1,6 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
 use super::*;
 use crate::api::condition::{ConditionStatus, ConditionType};
 use crate::api::reason::Reason;
@@ -5,7 +8,8 @@ use crate::api::status::Phase;
 use crate::api::v1alpha1::SendingDomainStatus;
 
 fn state(phase: Phase, reason: Reason, ready: ConditionStatus) -> ObjectState {
-    ObjectState { phase, reason: Some(reason), conditions: vec![(ConditionType::Ready, ready)] }
+    let conditions = vec![(ConditionType::Ready, ready)];
+    ObjectState { phase, reason: Some(reason), conditions, pending_since: None, deleted_since: None }
 }
 
 fn busy() -> Metrics {
@@ -18,7 +22,20 @@ fn busy() -> Metrics {
     metrics.panicked();
     metrics.event_lost(EventLoss::QueueFull);
     metrics.leading(true);
-    metrics.listed("sendingdomains");
+    metrics.listed("sendingdomains", "/a");
+    metrics.watch_failed();
+    metrics.due("team-a", "mail", Duration::ZERO);
+    metrics.due("team-b", "mail", Duration::ZERO);
+    drop(metrics.begin("team-a", "mail"));
+    metrics.reconcile_error("timeout");
+    metrics.verified(Duration::from_mins(20));
+    metrics.regressed();
+    metrics.event("RecordsLeftBehind");
+    metrics.event("IdentityCreated");
+    metrics.budget_waited(Upstream::Ses, Duration::from_secs(2));
+    let principal = "ambient/us-east-1".to_owned();
+    let budget = BudgetState { principal, left: 1, waiting: 3, backlog: Duration::from_millis(1500) };
+    metrics.budgets(Upstream::Ses, move || Some(vec![budget.clone()]));
     metrics
 }
 
@@ -43,6 +60,22 @@ fn everything_is_counted_under_its_name() {
         r#"sendingdomain_domains{phase="Pending",reason="WaitingForDNS"} 1"#,
         r#"sendingdomain_drift_corrected_total{record_type="CNAME"} 1"#,
         "sendingdomain_panics_total 1",
+        "sendingdomain_queue_depth 1",
+        "sendingdomain_queue_latency_seconds_count 1",
+        "sendingdomain_reconciles_in_flight 0",
+        r#"sendingdomain_reconcile_errors_total{class="timeout"} 1"#,
+        r#"sendingdomain_time_to_verified_seconds_bucket{le="900.0"} 0"#,
+        r#"sendingdomain_time_to_verified_seconds_bucket{le="1800.0"} 1"#,
+        "sendingdomain_regressions_total 1",
+        "sendingdomain_oldest_pending_seconds 0.0",
+        "sendingdomain_cleanup_pending_seconds 0.0",
+        r#"sendingdomain_orphaned_total{reason="RecordsLeftBehind"} 1"#,
+        r#"sendingdomain_orphaned_total{reason="CleanupIncomplete"} 0"#,
+        r#"sendingdomain_budget_left{upstream="ses",principal="ambient/us-east-1"} 1"#,
+        r#"sendingdomain_budget_waiting{upstream="ses",principal="ambient/us-east-1"} 3"#,
+        r#"sendingdomain_budget_backlog_seconds{upstream="ses",principal="ambient/us-east-1"} 1.5"#,
+        r#"sendingdomain_budget_wait_seconds_count{upstream="ses"} 1"#,
+        r#"sendingdomain_watch_errors_total{resource="sendingdomains"} 1"#,
         r#"sendingdomain_events_dropped_total{cause="queue_full"} 1"#,
         r#"sendingdomain_events_dropped_total{cause="refused"} 0"#,
         "sendingdomain_leader 1",
@@ -143,5 +176,44 @@ fn a_status_tells_the_state_and_what_is_not_known_is_left_out() {
     .unwrap();
     let conditions =
         vec![(ConditionType::Ready, ConditionStatus::False), (ConditionType::DkimVerified, ConditionStatus::Unknown)];
-    assert_eq!(ObjectState::from(&status), ObjectState { phase: Phase::Failed, reason: None, conditions });
+    let expected =
+        ObjectState { reason: None, conditions, ..state(Phase::Failed, Reason::Verified, ConditionStatus::True) };
+    assert_eq!(ObjectState::from(&status), expected);
+}
+
+#[test]
+fn the_oldest_counts_from_its_verification_or_its_creation_until_it_is_verified_suspended_or_gone() {
+    let metrics = Metrics::new();
+    let ago = |seconds: i64| Timestamp::now().checked_sub(SignedDuration::from_secs(seconds)).unwrap();
+    let metadata = |created: i64, deleted: Option<i64>| ObjectMeta {
+        creation_timestamp: Some(Time(ago(created))),
+        deletion_timestamp: deleted.map(|at| Time(ago(at))),
+        ..ObjectMeta::default()
+    };
+    let pending = |reason| state(Phase::Pending, reason, ConditionStatus::False);
+    let value = |name: &str| {
+        let text = metrics.openmetrics().unwrap();
+        let line = text.lines().find(|line| line.starts_with(&format!("sendingdomain_{name}_seconds "))).unwrap();
+        line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()
+    };
+    metrics.object("a", "suspended", Some(pending(Reason::Suspended).of(&metadata(90_000, None))));
+    metrics.object("a", "no-secret", Some(pending(Reason::SecretNotFound).of(&metadata(600, None))));
+    let verifying = ObjectState { pending_since: Some(ago(300)), ..pending(Reason::WaitingForDNS) };
+    metrics.object("a", "verifying", Some(verifying.of(&metadata(90_000, None))));
+    assert!((600.0..660.0).contains(&value("oldest_pending")));
+    metrics.object("a", "no-secret", Some(pending(Reason::CleanupBlocked).of(&metadata(600, Some(200)))));
+    assert!((300.0..360.0).contains(&value("oldest_pending")));
+    assert!((200.0..260.0).contains(&value("cleanup_pending")));
+    metrics.no_objects();
+    assert!(value("oldest_pending") + value("cleanup_pending") < 0.1);
+}
+
+#[test]
+fn of_several_watches_the_one_that_was_answered_longest_ago_counts() {
+    let metrics = Metrics::new();
+    metrics.lists.set("sendingdomains", "/a", 1_000.0);
+    metrics.lists.set("sendingdomains", "/b", 2_000.0);
+    metrics.lists.set("sendingdomains", "/a", 3_000.0);
+    let line = r#"sendingdomain_last_successful_list_timestamp_seconds{resource="sendingdomains"} 2000.0"#;
+    assert!(has(&metrics.openmetrics().unwrap(), line));
 }

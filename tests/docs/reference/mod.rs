@@ -6,6 +6,7 @@ mod conditions;
 mod events;
 mod flags;
 mod markdown;
+mod metrics;
 
 use std::fs;
 
@@ -13,11 +14,12 @@ use std::fs;
 type Maker = fn() -> String;
 
 /// The pages and their makers.
-const PAGES: [(&str, Maker); 4] = [
+const PAGES: [(&str, Maker); 5] = [
     ("api.md", api::page),
     ("conditions.md", conditions::page),
     ("events.md", events::page),
     ("flags.md", flags::page),
+    ("metrics.md", metrics::page),
 ];
 
 #[test]
