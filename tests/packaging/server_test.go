@@ -110,16 +110,22 @@ wait $child`
 type program struct {
 	log   string
 	ended chan struct{}
+	// Ends it, if it has not ended by itself.
+	stop func()
 }
 
 func start(t *testing.T, directory, name string, args ...string) program {
 	t.Helper()
-	started := program{filepath.Join(directory, name+".log"), make(chan struct{})}
-	log, err := os.Create(started.log)
+	return startAt(t, filepath.Join(directory, name+".log"), append([]string{filepath.Join(assets, name)}, args...)...)
+}
+
+func startAt(t *testing.T, file string, arguments ...string) program {
+	t.Helper()
+	log, err := os.Create(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command("sh", append([]string{"-c", guard, "sh", filepath.Join(assets, name)}, args...)...)
+	command := exec.Command("sh", append([]string{"-c", guard, "sh"}, arguments...)...)
 	command.Stdout, command.Stderr = log, log
 	input, err := command.StdinPipe()
 	if err != nil {
@@ -128,15 +134,17 @@ func start(t *testing.T, directory, name string, args ...string) program {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan struct{})
 	go func() {
 		_ = command.Wait()
-		close(started.ended)
+		close(ended)
 	}()
-	t.Cleanup(func() {
+	stop := func() {
 		_ = input.Close()
-		<-started.ended
-	})
-	return started
+		<-ended
+	}
+	t.Cleanup(stop)
+	return program{file, ended, stop}
 }
 
 func awaitReady(t *testing.T, url string, programs ...program) error {
