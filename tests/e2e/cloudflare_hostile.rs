@@ -58,6 +58,37 @@ async fn b7_a_refused_token_is_told_apart_by_what_cloudflare_says_of_it() {
 }
 
 #[tokio::test]
+async fn d5_a_list_that_does_not_show_what_was_just_written_doubles_nothing() {
+    let mut rig = Rig::start().await;
+    rig.world.cloudflare_zone(ZONE);
+    let records = |rig: &Rig| rig.world.cloudflare().records(ZONE).len();
+    let before = records(&rig);
+    rig.world.cloudflare().set_lists_lag(true);
+    apply(&rig).await;
+    rig.ready().await;
+    assert_eq!(records(&rig), before + 5);
+    // One that remembers nothing of what was written believes the list, and is refused.
+    rig.reset_calls();
+    rig.operator.restart().await.unwrap();
+    let started = Instant::now();
+    let is_write = |call: &testbed::cloudflare::Call| call.method == "POST" && call.path.contains("/dns_records");
+    while !rig.world.cloudflare().calls().iter().any(is_write) {
+        assert!(started.elapsed() < LIMIT, "nothing was tried");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(records(&rig), before + 5);
+    let writes = rig.world.cloudflare().calls().iter().filter(|call| is_write(call)).count();
+    // A batch of five that are refused is halved until each stands alone, which takes nine calls, and is held back then.
+    assert!(writes <= 27, "{writes} tries in a few seconds");
+    rig.world.cloudflare().set_lists_lag(false);
+    let object = synced(&rig).await;
+    assert!(object::is_ready(&object), "{object}");
+    assert_eq!(records(&rig), before + 5);
+    rig.finish().await;
+}
+
+#[tokio::test]
 async fn d1_of_two_zones_of_one_name_the_one_that_the_world_asks_is_used() {
     let rig = Rig::start().await;
     let servers = |name: &str| Some(vec![format!("{name}.ns.cloudflare.example")]);

@@ -163,7 +163,10 @@ impl State {
     fn collection(&mut self, request: &Request<'_>, zone: &str) -> Result<Success> {
         let found = self.dns_zone(request, zone)?;
         match request.method {
-            "GET" => Ok(request.params.records(found)?.into()),
+            "GET" => {
+                let listed = self.listed.iter().flatten().find(|listed| listed.id == found.id).unwrap_or(found);
+                Ok(request.params.records(listed)?.into())
+            }
             "POST" => {
                 let input = request.input()?;
                 Ok(self.write(zone, |zone| zone.post(input))?.into())

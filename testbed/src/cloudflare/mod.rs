@@ -228,6 +228,12 @@ impl CloudflareSim {
         self.shared.lock().wrapped_errors = wrapped;
     }
 
+    /// Has lists of records show what is there now, whatever is written, until this is taken back: lists may lag behind.
+    pub fn set_lists_lag(&self, lag: bool) {
+        let mut state = self.shared.lock();
+        state.listed = lag.then(|| state.zones.clone());
+    }
+
     /// Stores new records without their comments, as a plan without comments might.
     pub fn set_loses_comments(&self, loses: bool) {
         self.shared.lock().loses_comments = loses;

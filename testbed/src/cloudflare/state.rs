@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) wrapped_errors: bool,
     /// Comments are left out of what is stored.
     pub(super) loses_comments: bool,
+    /// The zones as lists of records still show them.
+    pub(super) listed: Option<Vec<Zone>>,
     published: Published,
 }
 
@@ -43,6 +45,7 @@ impl State {
             limit: RateLimit::default(),
             wrapped_errors: false,
             loses_comments: false,
+            listed: None,
             published: Published::default(),
         }
     }
