@@ -40,7 +40,7 @@ impl Browser {
         let profile = format!("--user-data-dir={}", pipe("profile").display());
         let child = Command::new("sh")
             // Without a sandbox, which needs rights that containers do not have; the page is our own.
-            .args(["-c", "exec \"$0\" --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --remote-debugging-pipe \"$3\" about:blank 3<\"$1\" 4>\"$2\""])
+            .args(["-c", "exec timeout 120 \"$0\" --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --remote-debugging-pipe \"$3\" about:blank 3<\"$1\" 4>\"$2\""])
             .args([program, &pipe("in"), &pipe("out"), Path::new(&profile)])
             .env("HOME", home.path())
             .stdout(Stdio::null())
@@ -123,7 +123,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // It ends by this, or with its pipes; a browser that hangs ends by its time limit.
+        let _ = self.requests.write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
         let _ = self.child.wait();
     }
 }

@@ -273,8 +273,8 @@ Examples:
   kubectl sendingdomain import --region eu-west-1 -n mail > domains.yaml
   kubectl sendingdomain import --region eu-west-1 --contains example.com --owner-id my-cluster
 
-Only reads: ses:ListEmailIdentities and ses:GetEmailIdentity, at one request per second, with the credentials that the AWS CLI
-would use. Above each manifest stands the command that lets this namespace adopt the identity; adoption changes no keys and never
+Only reads: ses:ListEmailIdentities and ses:GetEmailIdentity, at one request per second, with the credentials of the environment
+or of $AWS_PROFILE; for a login by SSO: eval \"$(aws configure export-credentials --format env)\". Above each manifest stands the command that lets this namespace adopt the identity; adoption changes no keys and never
 deletes the identity.")]
 pub struct ImportArgs {
     /// The AWS regions.

@@ -54,7 +54,7 @@ impl fmt::Display for AwsError {
         let operation = self.operation;
         match self.kind {
             Kind::NoCredentials => f.write_str(
-                "there are no AWS credentials here: log in as for the AWS CLI, or set AWS_PROFILE; `aws sts get-caller-identity` tries them",
+                "no AWS credentials were found in the environment or in the profile; for a login by SSO or another tool, hand them on: eval \"$(aws configure export-credentials --format env)\"",
             ),
             Kind::AccessDenied => write!(f, "AWS denies {operation} to your credentials"),
             Kind::ClockSkewed => f.write_str("AWS takes the time of this machine for wrong: set its clock"),
@@ -85,7 +85,8 @@ impl Caller {
     }
 }
 
-/// AWS, with the credentials that the AWS CLI would use.
+/// AWS, with the credentials of the environment, the profile, or the machine. Those of SSO have to be handed on: the code for
+/// it would be in the operator too.
 pub struct Aws {
     base: SdkConfig,
     next: Mutex<Instant>,

@@ -86,7 +86,9 @@ impl Target<'_> {
         names: &mut BTreeSet<String>,
     ) -> Result<String, Failure> {
         let shown = printable(domain, 253);
-        if let Some(why) = refused(identity) {
+        let why =
+            if is_plain(domain) { refused(identity) } else { Some("its name is none that a SendingDomain can have") };
+        if let Some(why) = why {
             return Ok(format!("# {shown} ({}): left out, {why}\n", self.region));
         }
         let (manifest, notes) = self.manifest(domain, identity, names);
@@ -129,6 +131,12 @@ impl Target<'_> {
         });
         (manifest, notes)
     }
+}
+
+/// True for what the CRD takes as `spec.domain`: letters, digits and hyphens.
+fn is_plain(domain: &str) -> bool {
+    let label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    domain.len() <= 209 && domain.contains('.') && domain.split('.').all(label)
 }
 
 /// Why the identity cannot be adopted.
@@ -233,6 +241,9 @@ mod tests {
             assert_eq!(text.lines().count(), 1);
         }
         let allowed = identity(DkimSigningAttributesOrigin::AwsSes, "sp.mail.example.com", Some(TAG_ADOPTABLE_BY));
+        for name in ["_x.example.com", "mail.example.com\u{202e}", "localhost", "a..b"] {
+            assert!(document(name, &allowed).contains("none that a SendingDomain can have"), "{name}");
+        }
         assert!(document("mail.example.com", &allowed).contains("kind: SendingDomain"));
     }
 
