@@ -451,3 +451,17 @@ fn the_end_looks_at_every_place_and_does_not_wait_again_for_what_was_told() {
     ");
     assert_eq!(OTHER_SECRET, "other-account");
 }
+
+#[test]
+fn without_look_ups_the_records_of_another_place_stay_and_are_told() {
+    let mut world = verified(cloudflare(), Asked::Zone);
+    world.spec = other_account();
+    world.settle();
+    let mut seen = world.observe();
+    (seen.dns_check, seen.lookups) = (false, std::collections::BTreeMap::new());
+    let plan = world.plan_for(&seen);
+    assert!(plan.actions.is_empty(), "{plan}");
+    let place = &plan.left.unwrap()[0];
+    assert!(place.is_left_behind());
+    assert!(place.message.as_deref().is_some_and(|m| m.contains("--dns-check off")), "{place:?}");
+}

@@ -681,3 +681,34 @@ fn a_foreign_alias_at_the_mail_from_name_is_not_taken_for_an_spf_record() {
         assert!(message.ends_with("remove it, or choose another spec.mailFrom.subdomain"), "{message}");
     }
 }
+
+#[test]
+fn without_look_ups_replaced_records_go_when_ses_has_verified_the_new_ones() {
+    let mut world = verified();
+    world.records.push(ours("old", "zzz._domainkey.mail.example.com", cname("zzz.dkim.amazonses.com")));
+    let told = |world: &World| {
+        let mut seen = world.observe();
+        seen.dns_check = false;
+        seen.lookups.clear();
+        world.plan_for(&seen).to_string()
+    };
+    assert!(told(&world).contains("- record old"), "{}", told(&world));
+    world.identity.as_mut().unwrap().dkim.status = SesStatus::Pending;
+    assert!(!told(&world).contains("- record old"), "SES still signs with the old keys");
+}
+
+#[test]
+fn a_request_that_comes_right_after_a_re_arm_is_carried_out_a_minute_later_and_handled_only_then() {
+    let mut world = verified();
+    let fail = |world: &mut World| world.identity.as_mut().unwrap().dkim.status = SesStatus::Failed;
+    fail(&mut world);
+    world.pass();
+    assert_eq!(world.status.verification.as_ref().unwrap().rearms, 1);
+    fail(&mut world);
+    world.reconcile_requested = true;
+    assert!(world.pass().actions.is_empty());
+    assert_eq!(world.status.last_handled_reconcile_at, None, "nothing was done");
+    world.now += k8s_openapi::jiff::SignedDuration::from_mins(1);
+    assert!(!world.pass().actions.is_empty());
+    assert_eq!(world.status.last_handled_reconcile_at.as_deref(), Some("now"));
+}

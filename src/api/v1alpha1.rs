@@ -193,6 +193,8 @@ pub struct SesSpec {
 
     /// Tags of the identity, at most 40, besides the operator's own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    // Letters and digits of any script are AWS's own rule for tags:
+    // <https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html>.
     // The bound is in the schema, not in a rule: the API server refuses rules over maps of any size as too costly.
     #[schemars(extend("maxProperties" = 40))]
     #[x_kube(
@@ -201,7 +203,7 @@ pub struct SesSpec {
             "must not use the key prefixes 'aws:' and 'sendingdomain.dev/': they are reserved"
         ),
         validation = (
-            "self.all(k, size(k) >= 1 && size(k) <= 128 && k.matches('^[A-Za-z0-9 _.:/=+@-]+$') && self[k].matches('^[A-Za-z0-9 _.:/=+@-]*$'))",
+            "self.all(k, size(k) >= 1 && size(k) <= 128 && k.matches(r'^[\\p{L}\\p{N} _.:/=+@-]+$') && self[k].matches(r'^[\\p{L}\\p{N} _.:/=+@-]*$'))",
             "must have keys of 1 to 128 and values of at most 256 characters out of letters, digits, space and _ . : / = + - @"
         )
     )]

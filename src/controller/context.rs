@@ -122,6 +122,8 @@ pub struct Remembered {
     pub written: Option<SendingDomain>,
     /// The region in which an identity of ours was seen.
     pub region: Option<String>,
+    /// The operator's default region was looked into, while only status named another, and has no identity of ours.
+    pub default_is_empty: bool,
     /// Since when nothing but what only a person can mend has held the deletion up.
     pub hopeless_since: Option<Timestamp>,
     /// How many passes ended early in a row.

@@ -6,6 +6,7 @@ pub mod error;
 pub mod finalizer;
 pub mod outdated;
 pub mod pass;
+pub mod place;
 pub mod teardown;
 pub mod unreadable;
 pub mod write;

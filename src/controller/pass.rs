@@ -9,6 +9,7 @@ use tracing::{debug, info};
 
 use super::context::{Context, Remembered};
 use super::error::Error;
+use super::place::{self, Elsewhere};
 use super::{claim, finalizer, teardown, write};
 use crate::api::condition::{ConditionType, is_true};
 use crate::api::v1alpha1::{DnsProvider, SendingDomain, SendingDomainStatus};
@@ -18,7 +19,7 @@ use crate::observe::memory::Memory;
 use crate::observe::observation::Claim;
 use crate::observe::{self, Sight, Sources, Viewpoint};
 use crate::ownership::Mark;
-use crate::plan::{self, Action, Plan, Step, Subject};
+use crate::plan::{self, Action, Blocker, Plan, Step, Subject};
 use crate::ses::client::{Account, Caller, Role};
 use crate::ses::line::Asker;
 use crate::status::schedule::{self, Left};
@@ -100,6 +101,15 @@ async fn live(
     let viewpoint = viewpoint(&object, namespace, caller, &mark, status::was_ready(&old), context, now);
     let claim = claim::claim(&object, &account, context, now).await?;
     let (mut sight, mut plan) = Box::pin(see_and_plan(&subject, &viewpoint, claim.clone(), context, remembered)).await;
+    match place::look_elsewhere(&object, &sight.observation.identity, caller, &mark, context, remembered).await {
+        Elsewhere::Nothing => {}
+        Elsewhere::Found => return Ok(Done { next: Duration::ZERO, result: ReconcileResult::Waiting }),
+        // Whatever the plan would make here may be there already.
+        Elsewhere::Unknown(fault) => {
+            let blockers = vec![Blocker::from_fault(ConditionType::IdentityReady, &fault)];
+            plan = Plan { blockers, ..Plan::default() };
+        }
+    }
     if plan.gives_way && remembered.memory.identity_is_fresh() {
         (sight, plan) = Box::pin(give_way(&subject, &old, &viewpoint, claim, context, remembered)).await;
     }
@@ -129,9 +139,6 @@ async fn live(
 
     let new = status::compute(&old, &report);
     write::events(context, &object, &status::events::between(&old, &new, &outcome));
-    if new.identity.is_some() {
-        remembered.region = Some(account.region.clone());
-    }
     write::status(api, written.as_ref().unwrap_or(&object), &new, context, remembered).await?;
     write::progress(context, &old, &new);
     Ok(done(&object, &new, context, remembered, now))

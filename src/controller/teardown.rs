@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt};
 use tracing::info;
 
 use super::context::{Context, Remembered};
 use super::error::Error;
 use super::pass::{Done, account, asker, carry_out, now, sources, status_of, viewpoint};
+use super::place::{self, Elsewhere};
 use super::{finalizer, write};
-use crate::api::v1alpha1::SendingDomain;
+use crate::api::v1alpha1::{DeletionPolicy, SendingDomain};
 use crate::api::{FORCE_RELEASE, event::EventReason, reason::Reason};
 use crate::execute::Outcome;
 use crate::observe;
-use crate::observe::observation::Claim;
+use crate::observe::observation::{Claim, Observed};
 use crate::ownership::Mark;
 use crate::plan::teardown::{Ending, Patience, Release, Teardown, plan_teardown};
 use crate::ses::client::Caller;
@@ -40,7 +42,9 @@ pub async fn pass(
         return Ok(forget(&object, context));
     }
     write::tell(context, &object, Some(&status_of(&object)));
-    let (teardown, outcome) = Box::pin(take_away(&object, namespace, context, remembered)).await;
+    let Some((teardown, outcome)) = Box::pin(take_away(&object, namespace, context, remembered)).await else {
+        return Ok(waiting(Duration::ZERO));
+    };
     if outcome.dry_run {
         let message = rehearsed(&teardown);
         return blocked(api, &object, message, context, remembered).await;
@@ -57,7 +61,7 @@ pub async fn pass(
         Release::Clean | Release::Incomplete(_) => failed.collect(),
     };
     let hopeless = matches!(teardown.release, Release::Blocked { hopeless: true, .. });
-    remembered.hopeless_since = hopeless.then(|| remembered.hopeless_since.unwrap_or_else(now));
+    remembered.hopeless_since = hopeless.then(|| remembered.hopeless_since.unwrap_or_else(|| hopeless_since(&object)));
     let stays = stays(&teardown);
     match teardown.release {
         Release::Clean if why.is_empty() => {
@@ -73,14 +77,37 @@ pub async fn pass(
             release(api, &object, context).await
         }
         Release::Clean | Release::Incomplete(_) | Release::Blocked { .. } => {
-            let grace = crate::api::duration::display(context.settings.cleanup_grace);
             let message = format!(
-                "Deletion waits for clean-up: {}. Missing or denied credentials are waited for {grace} from the deletion; the \
-                 annotation {FORCE_RELEASE}=true gives up at once",
-                why.join("; ")
+                "Deletion waits for clean-up: {}. {}; the annotation {FORCE_RELEASE}=true gives up at once",
+                why.join("; "),
+                waits_until(remembered.hopeless_since, context.settings.cleanup_grace)
             );
             blocked(api, &object, message, context, remembered).await
         }
+    }
+}
+
+/// Since when only a person can mend what holds the deletion up, for a process that has not seen it begin: a restart does
+/// not start the wait anew. Status can be edited by hand, and nothing was waited for before the deletion.
+fn hopeless_since(object: &SendingDomain) -> Timestamp {
+    let blocked = |c: &&Condition| c.reason == Reason::CleanupBlocked.as_str();
+    let conditions = object.status.as_ref().map_or(&[][..], |status| status.conditions.as_slice());
+    let told = conditions.iter().filter(blocked).map(|c| c.last_transition_time.0).max();
+    let deleted = object.metadata.deletion_timestamp.as_ref().map_or_else(now, |time| time.0);
+    told.unwrap_or_else(now).max(deleted).min(now())
+}
+
+/// How long a deletion that is held up waits.
+fn waits_until(hopeless_since: Option<Timestamp>, grace: Duration) -> String {
+    let end = hopeless_since.and_then(|since| since.checked_add(SignedDuration::try_from(grace).ok()?).ok());
+    match end {
+        Some(end) => {
+            format!("If nobody mends that, the object is released at {end} with an Event that names what is left")
+        }
+        None => format!(
+            "That is tried again; credentials that are missing or denied are waited for {} from when nothing else is left",
+            crate::api::duration::display(grace)
+        ),
     }
 }
 
@@ -110,13 +137,13 @@ fn rehearsed(teardown: &Teardown) -> String {
     format!("The operator runs with --dry-run and takes nothing away. It would {}", steps.join(", then "))
 }
 
-/// Observes, plans and executes the end.
+/// Observes, plans and executes the end; `None` if the identity is in another region than was thought.
 async fn take_away(
     object: &SendingDomain,
     namespace: &str,
     context: &Context,
     remembered: &mut Remembered,
-) -> (Teardown, Outcome) {
+) -> Option<(Teardown, Outcome)> {
     let now = now();
     let status = status_of(object);
     let account = remembered.at_its_place(account(object, context), object);
@@ -127,7 +154,15 @@ async fn take_away(
     let asker = asker(object);
     let caller = Caller { account: &account, asker: &asker };
     let viewpoint = viewpoint(object, namespace, caller, &mark, false, context, now);
-    let sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, Claim::default()).await;
+    let mut sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, Claim::default()).await;
+    let is_to_go = object.spec.deletion_policy == DeletionPolicy::Delete;
+    if is_to_go {
+        match place::look_elsewhere(object, &sight.observation.identity, caller, &mark, context, remembered).await {
+            Elsewhere::Nothing => {}
+            Elsewhere::Found => return None,
+            Elsewhere::Unknown(fault) => sight.observation.identity = Observed::Unavailable(fault),
+        }
+    }
     let patience = Patience {
         hopeless_since: remembered.hopeless_since,
         grace: SignedDuration::try_from(context.settings.cleanup_grace).unwrap_or(SignedDuration::MAX),
@@ -135,11 +170,11 @@ async fn take_away(
     };
     let teardown = plan_teardown(&ending, &status, &sight.observation, patience, now);
     if context.settings.dry_run {
-        return (teardown, Outcome { dry_run: true, ..Outcome::default() });
+        return Some((teardown, Outcome { dry_run: true, ..Outcome::default() }));
     }
     let outcome = carry_out(&teardown.actions, &sight, caller, object, context, remembered, now).await;
     write::events(context, object, &status::events::between(&status, &status, &outcome));
-    (teardown, outcome)
+    Some((teardown, outcome))
 }
 
 async fn blocked(
@@ -180,4 +215,44 @@ fn forget(object: &SendingDomain, context: &Context) -> Done {
     context.ses.forget(&asker(object));
     write::tell(context, object, None);
     Done { next: context.settings.pace.verified, result: ReconcileResult::Success }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_does_not_start_the_wait_of_a_deletion_anew_and_status_cannot_shorten_it() {
+        let since = |deleted: &str, blocked: &[(&str, &str)]| {
+            let condition = |(reason, at): &(&str, &str)| {
+                serde_json::json!({ "type": "Ready", "status": "False", "reason": reason, "message": "m",
+                    "lastTransitionTime": at })
+            };
+            let conditions: Vec<_> = blocked.iter().map(condition).collect();
+            let object = serde_json::json!({
+                "apiVersion": "sendingdomain.dev/v1alpha1", "kind": "SendingDomain",
+                "metadata": { "name": "a", "deletionTimestamp": deleted }, "spec": { "domain": "example.com" },
+                "status": { "observedGeneration": 1, "conditions": conditions },
+            });
+            hopeless_since(&serde_json::from_value(object).unwrap())
+        };
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (deleted, later) = ("2026-01-01T10:00:00Z", "2026-01-01T10:05:00Z");
+        assert_eq!(since(deleted, &[("CleanupBlocked", later)]), at(later));
+        assert_eq!(
+            since(deleted, &[("CleanupBlocked", "2025-01-01T10:00:00Z")]),
+            at(deleted),
+            "not before the deletion"
+        );
+        let begun = now();
+        assert!(since(deleted, &[("WaitingForDNS", later)]) >= begun, "it was not held up yet");
+        assert!(since(deleted, &[("CleanupBlocked", "2999-01-01T10:00:00Z")]) <= now(), "nor in the future");
+    }
+
+    #[test]
+    fn a_deletion_that_is_held_up_says_until_when() {
+        let since = "2026-01-01T10:00:00Z".parse().ok();
+        assert!(waits_until(since, Duration::from_mins(10)).contains("released at 2026-01-01T10:10:00Z"));
+        assert!(waits_until(None, Duration::from_mins(10)).contains("waited for 10m"));
+    }
 }

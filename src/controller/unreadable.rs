@@ -1,7 +1,7 @@
 //! An object that this version cannot read: the CRD in the cluster is newer and allows values that the operator does not
 //! know. Its metadata can be read, so it can be told of, and at its end released; nothing else is guessed.
 
-use k8s_openapi::jiff::SignedDuration;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::core::error_boundary::InvalidObject;
 use kube::{Api, Resource, ResourceExt};
 use tracing::warn;
@@ -51,11 +51,21 @@ pub async fn pass(object: &Guarded, invalid: &InvalidObject, context: &Context) 
 
 async fn is_due(object: &Guarded, context: &Context) -> bool {
     let remembered = context.memories.of(&object.uid().unwrap_or_default());
-    let since = *remembered.lock().await.hopeless_since.get_or_insert_with(now);
+    let seen = *remembered.lock().await.hopeless_since.get_or_insert_with(now);
     let grace = SignedDuration::try_from(context.settings.cleanup_grace).unwrap_or(SignedDuration::MAX);
     let forced = object.annotations().get(FORCE_RELEASE).is_some_and(|value| value == "true");
-    forced || now().duration_since(since) >= grace
+    let deleted = object.meta().deletion_timestamp.as_ref().map_or(seen, |time| time.0);
+    forced || is_over(deleted, seen, grace, now())
 }
+
+/// The wait begins with the deletion, however often this process is started; but an object that was deleted long ago is
+/// first seen for a while, for a newer operator may be about to come back.
+fn is_over(deleted: Timestamp, seen: Timestamp, grace: SignedDuration, now: Timestamp) -> bool {
+    now.duration_since(deleted) >= grace && now.duration_since(seen) >= grace.min(NOTICE)
+}
+
+/// How long a deleted object is told of before it is released.
+const NOTICE: SignedDuration = SignedDuration::from_mins(1);
 
 async fn release(object: &Guarded, context: &Context) -> Result<Done, Error> {
     let namespace = object.namespace().ok_or(Error::Incomplete("namespace"))?;
@@ -73,4 +83,19 @@ async fn release(object: &Guarded, context: &Context) -> Result<Done, Error> {
 fn publish(object: &Guarded, reason: &'static str, action: &'static str, note: &str, context: &Context) {
     context.metrics.event(reason);
     context.recorder.publish(object.object_ref(&()), true, reason, action, note);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g20_the_wait_for_an_unreadable_object_does_not_start_anew_with_the_process() {
+        let after = |minutes: i64| Timestamp::from_second(minutes * 60).unwrap();
+        let grace = SignedDuration::from_mins(10);
+        assert!(!is_over(after(0), after(0), grace, after(9)) && is_over(after(0), after(0), grace, after(10)));
+        assert!(is_over(after(0), after(9), grace, after(10)), "seen by this process for a minute only");
+        assert!(!is_over(after(0), after(100), grace, after(100)), "told of first");
+        assert!(is_over(after(0), after(100), SignedDuration::ZERO, after(100)));
+    }
 }

@@ -3,9 +3,9 @@
 //!
 //! Source of the format: <https://kubernetes-sigs.github.io/external-dns/latest/docs/sources/crd/>.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt};
@@ -54,6 +54,8 @@ pub struct Found {
     pub version: Option<String>,
     /// What it hands over.
     pub content: HandOver,
+    /// The keys of the labels that we have put, by the API server's account of who manages which field.
+    pub own_labels: BTreeSet<String>,
 }
 
 impl HandOver {
@@ -74,12 +76,14 @@ impl HandOver {
         }
     }
 
-    /// True if `found` hands over just this for the object `uid`. Labels of others do not count.
+    /// True if `found` hands over just this for the object `uid`. Labels of others do not count; one that we have put and
+    /// that is wanted no more goes with the next apply.
     pub fn is_in(&self, found: &Found, uid: &str) -> bool {
         self.endpoints == found.content.endpoints
             && self.mark == found.content.mark
             && self.goes_with_owner == found.is_owned_by(uid)
             && self.labels.iter().all(|(key, value)| found.content.labels.get(key) == Some(value))
+            && found.own_labels.iter().all(|key| self.labels.contains_key(key))
     }
 }
 
@@ -178,5 +182,49 @@ fn read(object: &DynamicObject) -> Found {
             mark: object.annotations().get(MARK).cloned().unwrap_or_default(),
             goes_with_owner: !object.owner_references().is_empty(),
         },
+        own_labels: own_labels(object),
+    }
+}
+
+/// Source of the format: <https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management>.
+fn own_labels(object: &DynamicObject) -> BTreeSet<String> {
+    let is_own = |entry: &&ManagedFieldsEntry| {
+        entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply")
+    };
+    let fields = object.managed_fields().iter().filter(is_own).filter_map(|entry| entry.fields_v1.as_ref());
+    let labels = fields.filter_map(|fields| fields.0.get("f:metadata")?.get("f:labels")?.as_object());
+    labels.flat_map(|labels| labels.keys()).filter_map(|key| key.strip_prefix("f:")).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_of_ours_that_is_wanted_no_more_is_a_change_and_one_of_others_is_none() {
+        let object: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "externaldns.k8s.io/v1alpha1", "kind": "DNSEndpoint",
+            "metadata": {
+                "name": "a", "labels": { "ours": "1", "theirs": "1" },
+                "managedFields": [
+                    { "manager": FIELD_MANAGER, "operation": "Apply", "apiVersion": "externaldns.k8s.io/v1alpha1",
+                      "fieldsType": "FieldsV1", "fieldsV1": { "f:metadata": { "f:labels": { "f:ours": {} } } } },
+                    { "manager": "kubectl", "operation": "Update", "apiVersion": "externaldns.k8s.io/v1alpha1",
+                      "fieldsType": "FieldsV1", "fieldsV1": { "f:metadata": { "f:labels": { ".": {}, "f:theirs": {} } } } },
+                ],
+            },
+            "spec": { "endpoints": [] },
+        }))
+        .unwrap();
+        let found = read(&object);
+        assert_eq!(found.own_labels, ["ours".to_owned()].into());
+        let wanted = |key: Option<&str>| HandOver {
+            labels: key.map(|key| (key.to_owned(), "1".to_owned())).into_iter().collect(),
+            endpoints: Vec::new(),
+            mark: String::new(),
+            goes_with_owner: false,
+        };
+        assert!(wanted(Some("ours")).is_in(&found, "u"));
+        assert!(!wanted(None).is_in(&found, "u"));
     }
 }

@@ -115,6 +115,7 @@ pub fn plan_verification(
         if !identity.dkim.signing_enabled && !identity.dkim.tokens.is_empty() {
             plan.actions.push(Action::EnableSigning);
         }
+        plan.postponed |= subject.reconcile_requested && identity.has_failed() && was_rearmed_just_now(subject, now);
         if rearm_is_due(subject, identity, seen, now, plan) && dkim_has_failed(identity) {
             plan.actions.push(Action::RestartDkim);
         }
@@ -142,10 +143,14 @@ fn rearm_is_due(subject: &Subject<'_>, identity: &Identity, seen: &Observation, 
     }
     if subject.reconcile_requested {
         // A request that is not handled yet, since something else failed, must not have SES asked in every pass.
-        return subject.verification.is_none_or(|v| v.rearms == 0 || now.duration_since(v.started_at.0) >= REQUESTED);
+        return !was_rearmed_just_now(subject, now);
     }
     let right = !plan.wanted.is_empty() && judge::all_found(&plan.wanted, &seen.lookups);
     right && subject.verification.is_none_or(|v| now >= next_rearm(v.started_at.0, v.rearms))
+}
+
+fn was_rearmed_just_now(subject: &Subject<'_>, now: Timestamp) -> bool {
+    subject.verification.is_some_and(|v| v.rearms > 0 && now.duration_since(v.started_at.0) < REQUESTED)
 }
 
 /// How long a re-arm is left alone, whoever asks.

@@ -43,7 +43,7 @@ pub fn plan_leftovers(subject: &Subject<'_>, identity: &Identity, seen: &Observa
             // What was told stays true while DNS or a repair is waited for.
             Fate::AsBefore
         } else if !published {
-            Fate::Needed("Its records go once the new ones are published and in DNS".to_owned())
+            of_unknown(left, seen, plan)
         } else if left.place.provider == DnsProviderName::ExternalDns {
             of_endpoint(left, subject, seen, plan)
         } else {
@@ -92,6 +92,19 @@ fn is_published(subject: &Subject<'_>, identity: &Identity, seen: &Observation, 
         && plan.actions.iter().all(|a| a.step() != Step::Records)
         && plan.blockers.iter().all(|b| b.condition != RecordsSynced)
         && judge::all_found(&plan.wanted, &seen.lookups)
+}
+
+/// Of a place while nobody knows that the new records are served. SES may have verified the domain by those of this very
+/// place, so without look-ups there is nothing that would ever tell.
+fn of_unknown(left: &Left, seen: &Observation, plan: &Plan) -> Fate {
+    if seen.dns_check {
+        return Fate::Needed("Its records go once the new ones are published and in DNS".to_owned());
+    }
+    Fate::LeftBehind(format!(
+        "{} stay, since look-ups are switched off by --dns-check off and nobody knows whom the world asks; remove them once \
+         the name servers of the domain are those of the new place. With the object they go by themselves",
+        list(&left.place, &plan.wanted)
+    ))
 }
 
 fn of_zone(left: &Left, subject: &Subject<'_>, seen: &Observation, plan: &Plan) -> Fate {

@@ -216,6 +216,8 @@ pub struct Plan {
     pub wanted: Vec<WantedRecord>,
     /// True if the object leaves its domain to another.
     pub gives_way: bool,
+    /// True if something that `reconcile-at` asks for comes in a later pass.
+    pub postponed: bool,
     /// The places that the spec has left and that have to be remembered; `None` if nothing was found out about them.
     pub left: Option<Vec<PreviousPlace>>,
 }
@@ -225,6 +227,7 @@ impl Plan {
     pub fn put_off(&mut self, can_go: impl Fn(&Action) -> bool) {
         let (now, waiting): (Vec<Action>, Vec<Action>) = self.actions.drain(..).partition(can_go);
         self.actions = now;
+        self.postponed |= !waiting.is_empty();
         self.blockers.extend(waiting.iter().filter_map(waiting_for_reading));
     }
 }

@@ -1,6 +1,7 @@
 //! The accounts in use: their clients, each with its credentials, and whose rate of requests they share.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use aws_sdk_sesv2::Client as Sdk;
 
@@ -39,11 +40,20 @@ impl Account {
 /// So many clients are kept: each has a cache of credentials and connections of its own, and tenants choose the roles.
 const CLIENTS: usize = 256;
 
+/// How long a session is used at least: whoever is denied for good does not have the role assumed with every request.
+const SESSION: Duration = Duration::from_secs(10);
+
+struct Kept {
+    client: Sdk,
+    made: Instant,
+    used: u64,
+}
+
 /// The clients of the accounts in use. Credentials are cached per client, so there is one client per account and never
 /// one per pass; the one that was not used for longest goes when there are too many.
 #[derive(Default)]
 pub(super) struct Clients {
-    clients: HashMap<Account, (Sdk, u64)>,
+    clients: HashMap<Account, Kept>,
     uses: u64,
 }
 
@@ -51,20 +61,29 @@ impl Clients {
     /// The client of `account`, if there is one.
     pub(super) fn get(&mut self, account: &Account) -> Option<Sdk> {
         self.uses += 1;
-        let (client, used) = self.clients.get_mut(account)?;
-        *used = self.uses;
-        Some(client.clone())
+        let kept = self.clients.get_mut(account)?;
+        kept.used = self.uses;
+        Some(kept.client.clone())
     }
 
     /// Keeps the client of `account`.
     pub(super) fn insert(&mut self, account: Account, client: Sdk) {
         if self.clients.len() >= CLIENTS
-            && let Some(idle) = self.clients.iter().min_by_key(|(_, (_, used))| *used).map(|(idle, _)| idle.clone())
+            && let Some(idle) = self.clients.iter().min_by_key(|(_, kept)| kept.used).map(|(idle, _)| idle.clone())
         {
             self.clients.remove(&idle);
         }
         self.uses += 1;
-        self.clients.insert(account, (client, self.uses));
+        self.clients.insert(account, Kept { client, made: Instant::now(), used: self.uses });
+    }
+
+    /// Lets go of the session of `account`, which AWS has refused: it may have been revoked, and the SDK would use it until it
+    /// expires. The role is assumed anew with the next request.
+    pub(super) fn refused(&mut self, account: &Account, now: Instant) {
+        let is_old = |kept: &Kept| now.saturating_duration_since(kept.made) >= SESSION;
+        if account.role.is_some() && self.clients.get(account).is_some_and(is_old) {
+            self.clients.remove(account);
+        }
     }
 }
 
@@ -98,5 +117,22 @@ mod tests {
         clients.insert(of(CLIENTS), Sdk::from_conf(config));
         assert!(clients.get(&of(1)).is_none());
         assert!(clients.get(&of(0)).is_some() && clients.get(&of(CLIENTS)).is_some());
+    }
+
+    #[test]
+    fn a_refused_session_is_not_used_again_and_not_renewed_with_every_request() {
+        let mut clients = Clients::default();
+        let (own, role) = (account(None), account(Some("arn:aws:iam::111122223333:role/mail")));
+        let config = aws_sdk_sesv2::Config::builder().behavior_version_latest().build();
+        for account in [&own, &role] {
+            clients.insert(account.clone(), Sdk::from_conf(config.clone()));
+        }
+        clients.refused(&role, Instant::now());
+        assert!(clients.get(&role).is_some(), "just made");
+        for account in [&own, &role] {
+            clients.refused(account, Instant::now() + SESSION);
+        }
+        assert!(clients.get(&role).is_none());
+        assert!(clients.get(&own).is_some(), "the operator's own are renewed by the SDK");
     }
 }

@@ -275,6 +275,9 @@ impl Client {
         self.metrics.budget_waited(Upstream::Ses, began.duration_since(asked));
         let answer = send(client).await.map_err(|error| Error::from_sdk(operation, &error).at(by.account));
         budget.answered(answer.as_ref().is_err_and(|error| error.kind == Kind::Throttled), began);
+        if answer.as_ref().is_err_and(|error| matches!(error.kind, Kind::AccessDenied | Kind::NoCredentials)) {
+            self.clients.lock().unwrap_or_else(PoisonError::into_inner).refused(by.account, Instant::now());
+        }
         let outcome = answer.as_ref().map_or_else(|error| error.kind.label(), |_| "ok");
         self.metrics.upstream(Upstream::Ses, operation, outcome, began.elapsed());
         answer

@@ -150,12 +150,12 @@ pub fn cleanup_blocked(
     }
 }
 
-/// A request is handled when nothing that it asked for has failed.
+/// A request is handled when nothing that it asked for has failed or is still to come.
 fn handled(old: &SendingDomainStatus, report: &Report<'_>) -> Option<String> {
     // What the spec has left may be out of reach for ever.
     let asked_for = |step: Step| !matches!(step, Step::Left(_) | Step::Endpoint);
     let failed = report.outcome.faults.iter().any(|(step, _)| asked_for(*step));
-    let done = !failed && !report.outcome.dry_run && !report.identity_is_unavailable();
+    let done = !failed && !report.plan.postponed && !report.outcome.dry_run && !report.identity_is_unavailable();
     if done { report.reconcile_at.map(str::to_owned) } else { old.last_handled_reconcile_at.clone() }
 }
 

@@ -76,7 +76,7 @@ async fn durations_at_the_edge() {
 #[tokio::test]
 async fn everything_of_ses_at_the_edge() {
     let tags: Value = (0..40).map(|i| (format!("tag{i}"), json!("x"))).collect::<serde_json::Map<_, _>>().into();
-    let odd = json!({ "team": "", "a b_.:/=+-@9": "a b_.:/=+-@9", "aws": "x", "k".repeat(128): "v".repeat(256) });
+    let odd = json!({ "team": "", "Gerät": "größe 東京", "a b_.:/=+-@9": "a b_.:/=+-@9", "aws": "x", "k".repeat(128): "v".repeat(256) });
     assert_accepted(&[json!({ "ses": {} }), json!({ "ses": { "tags": tags } }), json!({ "ses": { "tags": odd } })])
         .await;
     let regions = [

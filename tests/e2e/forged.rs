@@ -84,11 +84,29 @@ async fn a10_a_forged_zone_id_does_not_lead_clean_up_away_from_the_zone_of_the_s
 
 #[tokio::test]
 async fn a10_a_forged_region_does_not_move_the_identity() {
-    let rig = Rig::start().await;
-    rig.verified_cloudflare().await;
-    rig.patch_status(NAME, &json!({ "identity": { "region": "eu-west-1" } })).await;
+    let mut rig = Rig::start().await;
+    let verified = rig.verified_cloudflare().await;
+    let (tokens, restored) = (rig.identity().unwrap().tokens, json!({ "identity": { "region": "eu-west-1" } }));
+    rig.patch_status(NAME, &restored).await;
     rig.until("the true region", |o| o["status"]["identity"]["region"] == REGION).await;
     rig.ready().await;
+
+    // A process that has never seen the identity has only status to go by, and asks where the mark is.
+    let namespaces = [rig.namespace.clone()];
+    rig.operator.stop().await.unwrap();
+    rig.patch_status(NAME, &restored).await;
+    rig.watch_namespaces(&namespaces).await;
+    rig.until("the true region", |o| o["status"]["identity"]["region"] == REGION).await;
+    assert_eq!(object::records(&rig.ready().await), object::records(&verified));
+    assert_eq!(rig.identity().unwrap().tokens, tokens);
+
+    // Nor does clean-up look only where status says.
+    rig.operator.stop().await.unwrap();
+    rig.patch_status(NAME, &restored).await;
+    rig.world.delete(&rig.namespace, NAME).await.unwrap();
+    rig.watch_namespaces(&namespaces).await;
+    rig.world.wait_gone(&rig.namespace, NAME, LIMIT).await.unwrap();
+    assert!(rig.identity().is_none(), "left behind");
     assert!(rig.world.ses().identity("eu-west-1", DOMAIN).is_none(), "a second identity was made");
     rig.finish().await;
 }

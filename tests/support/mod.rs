@@ -594,7 +594,9 @@ impl World {
             }
             Action::HandOver(content) | Action::KeepEndpoint(content) => {
                 let owners = if content.goes_with_owner { vec![UID.to_owned()] } else { Vec::new() };
-                self.endpoint = Observed::Known(Some(Found { owners, version: None, content: content.clone() }));
+                let own_labels = content.labels.keys().cloned().collect();
+                let content = content.clone();
+                self.endpoint = Observed::Known(Some(Found { owners, version: None, content, own_labels }));
             }
             Action::RemoveEndpoint { .. } => self.endpoint = Observed::Known(None),
             Action::WriteRecords { zone, changes, .. } | Action::RemoveRecords { zone, changes, .. } => {
