@@ -1,5 +1,6 @@
-//! `docs/quick-start.md` works: its shell blocks are run as they stand, on a control plane of their own, by the real kubectl
-//! and helm. The test plays what a laptop lacks: the kubelet that runs the Deployment of the chart, the person who adds
+//! The commands of the documentation work. `docs/quick-start.md` is run as it stands, on a control plane of its own, by the
+//! real kubectl and helm; the blocks of other pages are run one by one, on an object that has what they speak of.
+//! The test plays what a laptop lacks: the kubelet that runs the Deployment of the chart, the person who adds
 //! records, and the time that SES takes.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test program")]
 
@@ -19,19 +20,20 @@ const SYSTEM: &str = "sending-domain-operator-system";
 const DEPLOYMENT: &str = "sending-domain-operator";
 const LIMIT: Duration = Duration::from_mins(4);
 
-/// The blocks marked `sh` and nothing else, as one script that tells what it runs.
-fn script() -> String {
-    let mut script = "set -euxo pipefail\n".to_owned();
-    let mut running = false;
-    for line in PAGE.lines() {
-        match line.trim_end() {
-            "```sh" => running = true,
-            "```" => running = false,
-            line if running => writeln!(script, "{line}").unwrap(),
+/// The blocks of a page that are marked `sh` and nothing else.
+fn blocks(page: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut block = None;
+    for line in page.lines() {
+        match (line.trim(), &mut block) {
+            ("```sh", None) => block = Some((line.len() - line.trim_start().len(), String::new())),
+            ("```", Some(_)) => blocks.extend(block.take().map(|(_, text)| text)),
+            // A block in a list is indented as the list is.
+            (_, Some((indent, text))) => writeln!(text, "{}", line.get(*indent..).unwrap_or_default()).unwrap(),
             _ => {}
         }
     }
-    script
+    blocks
 }
 
 /// The directory of helm, built once.
@@ -45,19 +47,19 @@ fn helm() -> PathBuf {
 /// Where the reader is: in a checkout, with the token in a file.
 fn desk(world: &World) -> tempfile::TempDir {
     let desk = tempfile::tempdir().unwrap();
-    for name in ["charts", "config"] {
+    for name in ["charts", "config", "crds"] {
         symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join(name), desk.path().join(name)).unwrap();
     }
     fs::write(desk.path().join("token.txt"), format!("{}\n", world.token())).unwrap();
     desk
 }
 
-/// Runs the script as the reader would type it.
-async fn read(kubectl: PathBuf, kubeconfig: PathBuf, desk: PathBuf) -> Output {
-    let mut path = vec![kubectl.parent().unwrap().to_owned(), helm()];
+/// Runs the script as the reader would type it, and tells what it runs.
+async fn read(script: String, tools: Vec<PathBuf>, kubeconfig: PathBuf, desk: PathBuf) -> Output {
+    let mut path = tools;
     path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
     let run = tokio::process::Command::new("bash")
-        .args(["-c", &script()])
+        .args(["-c", &format!("set -euxo pipefail\n{script}")])
         .current_dir(&desk)
         .env("PATH", std::env::join_paths(path).unwrap())
         .env("KUBECONFIG", kubeconfig)
@@ -137,7 +139,9 @@ async fn the_quick_start_works_as_it_is_written() {
     let desk = desk(&world);
 
     let plane = world.control_plane();
-    let reading = read(plane.kubectl_path().to_owned(), plane.admin_kubeconfig().to_owned(), desk.path().to_owned());
+    let tools = vec![plane.kubectl_path().parent().unwrap().to_owned(), helm()];
+    let script = blocks(PAGE).concat();
+    let reading = read(script, tools, plane.admin_kubeconfig().to_owned(), desk.path().to_owned());
     let mut reading = tokio::spawn(reading);
     let operator = tokio::select! {
         operator = run_deployment(&mut world) => operator,
@@ -153,4 +157,42 @@ async fn the_quick_start_works_as_it_is_written() {
     assert!(printed.contains("Verified   True    5/5       Verified"), "{printed}");
     assert_eq!(world.ses().identities().len(), 0, "what it has made is taken away");
     assert_eq!(world.cloudflare().records(&zone).len(), 0, "what it has made is taken away");
+}
+
+/// Pages whose commands are for an object called NAME, and so can be run on one.
+const PAGES: [&str; 5] = [
+    "docs/troubleshooting.md",
+    "docs/manual.md",
+    "docs/disaster-recovery.md",
+    "docs/upgrade.md",
+    "docs/reference/events.md",
+];
+
+#[tokio::test]
+async fn the_commands_of_other_pages_are_taken_by_the_server() {
+    let world = World::start(WorldOptions::shared()).await.unwrap();
+    let desk = desk(&world);
+    let plane = world.control_plane();
+    let tools = vec![plane.kubectl_path().parent().unwrap().to_owned()];
+    let mut count = 0;
+    for page in PAGES {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+        // What installs, upgrades and uninstalls is tried in `packaging` and above; AWS's part needs AWS.
+        let others = |block: &String| {
+            !["helm ", "aws ", "delete customresourcedefinition"].iter().any(|word| block.contains(word))
+        };
+        for block in blocks(&text).into_iter().filter(others) {
+            let namespace = world.namespace().await.unwrap();
+            world.create(&namespace, &object::cloudflare("domain", "mail.example.com", "cloudflare")).await.unwrap();
+            let kubeconfig = desk.path().join(&namespace);
+            fs::copy(plane.admin_kubeconfig(), &kubeconfig).unwrap();
+            let zone = "0123456789abcdef0123456789abcdef";
+            let block = block.replace("NAMESPACE", &namespace).replace("ZONE-ID", zone).replace("NAME", "domain");
+            let script = format!("kubectl config set-context --current --namespace {namespace}\n{block}");
+            let output = read(script, tools.clone(), kubeconfig, desk.path().to_owned()).await;
+            assert!(output.status.success(), "{page}:\n{block}\n{}", said(&output));
+            count += 1;
+        }
+    }
+    assert!(count > 15, "{count} blocks");
 }
