@@ -144,6 +144,11 @@ pub struct RunArgs {
     #[arg(long, env = "SENDING_DOMAIN_OPERATOR_DRY_RUN", default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     pub dry_run: bool,
 
+    /// Send OpenTelemetry traces (OTLP over HTTP, protobuf) to the collector with this base URL, to which /v1/traces is added.
+    /// The SDK's own variables OTEL_EXPORTER_OTLP_… work too. [default: $OTEL_EXPORTER_OTLP_ENDPOINT, else no traces]
+    #[arg(long, env = "SENDING_DOMAIN_OPERATOR_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+
     /// The format of the log.
     #[arg(long, env = "SENDING_DOMAIN_OPERATOR_LOG_FORMAT", value_enum, default_value_t = Format::Json)]
     pub log_format: Format,

@@ -24,6 +24,7 @@ use crate::telemetry::kube_requests::KubeRequests;
 use crate::telemetry::logging;
 use crate::telemetry::metrics::{Metrics, Upstream};
 use crate::telemetry::probes::Readiness;
+use crate::telemetry::traces::{Traces, TracesError};
 use crate::wake::Wakes;
 
 /// Why the operator cannot start, or stopped.
@@ -65,6 +66,9 @@ pub enum RunError {
     /// The log.
     #[error("--log-level: {0}")]
     Log(#[from] logging::LoggingError),
+    /// The collector of traces.
+    #[error("--otlp-endpoint: {0}")]
+    Traces(#[from] TracesError),
     /// The lease went to somebody else.
     #[error("the leader's lease was lost")]
     LeaseLost,
@@ -75,7 +79,8 @@ pub enum RunError {
 /// # Errors
 /// If it cannot start, or loses its lease.
 pub async fn run(args: RunArgs) -> Result<(), RunError> {
-    logging::init(args.log_format, &args.log_level)?;
+    let traces = Traces::to(args.otlp_endpoint.as_deref())?;
+    logging::init(args.log_format, &args.log_level, traces.as_ref().map(Traces::tracer))?;
     check_aws_endpoints()?;
     let config = leader::api_config(kube::Config::infer().await?);
     // A watch may be silent for minutes.
@@ -117,6 +122,9 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     }
     // What was reported last is often what explains the rest.
     recorder.flush(FLUSH).await;
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
     servers.stopped().await;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::{Api, Resource, ResourceExt};
-use tracing::{debug, info};
+use tracing::{Instrument, debug, info};
 
 use super::context::{Context, Remembered};
 use super::error::Error;
@@ -22,6 +22,7 @@ use crate::ownership::Mark;
 use crate::plan::{self, Action, Blocker, Plan, Step, Subject};
 use crate::ses::client::{Account, Caller, Role};
 use crate::ses::line::Asker;
+use crate::stage;
 use crate::status::schedule::{self, Left};
 use crate::status::{self, Report};
 use crate::telemetry::metrics::ReconcileResult;
@@ -189,8 +190,8 @@ async fn see_and_plan(
 ) -> (Sight, Plan) {
     let sources = sources(context);
     let memory = &mut remembered.memory;
-    let sight = observe::observe(viewpoint, &sources, memory, claim.clone()).await;
-    let plan = plan::plan(subject, &sight.observation, viewpoint.now);
+    let sight = observe::observe(viewpoint, &sources, memory, claim.clone()).instrument(stage!("observe")).await;
+    let plan = stage!("plan").in_scope(|| plan::plan(subject, &sight.observation, viewpoint.now));
     // What goes elsewhere goes because the records are here.
     let writes_records = |a: &Action| matches!(a.step(), Step::Records | Step::Left(_) | Step::Endpoint);
     let writes_records = plan.actions.iter().any(writes_records) && sight.token.is_some();
@@ -206,8 +207,8 @@ async fn see_and_plan(
     if zone_is_old {
         memory.zone_changed();
     }
-    let sight = observe::observe(viewpoint, &sources, memory, claim).await;
-    let mut plan = plan::plan(subject, &sight.observation, viewpoint.now);
+    let sight = observe::observe(viewpoint, &sources, memory, claim).instrument(stage!("observe")).await;
+    let mut plan = stage!("plan").in_scope(|| plan::plan(subject, &sight.observation, viewpoint.now));
     // The reading itself may have to wait for its turn.
     plan.put_off(|a| is_fresh_for(a, memory, viewpoint));
     (sight, plan)
@@ -225,7 +226,9 @@ async fn give_way(
 ) -> (Sight, Plan) {
     let viewpoint = Viewpoint { gives_way: true, ..*viewpoint };
     remembered.memory.zone_changed();
-    let sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, claim).await;
+    let sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, claim)
+        .instrument(stage!("observe"))
+        .await;
     let plan = plan::giving_way::plan_giving_way(subject, status, &sight.observation, viewpoint.now);
     (sight, plan)
 }
@@ -263,7 +266,7 @@ pub(super) async fn carry_out(
         may_write: context.may_write(),
         metrics: &context.metrics,
     };
-    let outcome = execute::execute(actions, &ports, &mut remembered.memory, now).await;
+    let outcome = execute::execute(actions, &ports, &mut remembered.memory, now).instrument(stage!("execute")).await;
     for (step, fault) in &outcome.faults {
         info!(?step, reason = fault.reason.as_str(), "a write failed: {}", fault.message);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt};
-use tracing::info;
+use tracing::{Instrument, info};
 
 use super::context::{Context, Remembered};
 use super::error::Error;
@@ -20,6 +20,7 @@ use crate::observe::observation::{Claim, Observed};
 use crate::ownership::Mark;
 use crate::plan::teardown::{Ending, Patience, Release, Teardown, plan_teardown};
 use crate::ses::client::Caller;
+use crate::stage;
 use crate::status;
 use crate::status::events::Note;
 use crate::status::schedule::{self, Left};
@@ -154,7 +155,9 @@ async fn take_away(
     let asker = asker(object);
     let caller = Caller { account: &account, asker: &asker };
     let viewpoint = viewpoint(object, namespace, caller, &mark, false, context, now);
-    let mut sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, Claim::default()).await;
+    let mut sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, Claim::default())
+        .instrument(stage!("observe"))
+        .await;
     let is_to_go = object.spec.deletion_policy == DeletionPolicy::Delete;
     if is_to_go {
         match place::look_elsewhere(object, &sight.observation.identity, caller, &mark, context, remembered).await {
@@ -168,7 +171,7 @@ async fn take_away(
         grace: SignedDuration::try_from(context.settings.cleanup_grace).unwrap_or(SignedDuration::MAX),
         forced: object.annotations().get(FORCE_RELEASE).is_some_and(|v| v == "true"),
     };
-    let teardown = plan_teardown(&ending, &status, &sight.observation, patience, now);
+    let teardown = stage!("plan").in_scope(|| plan_teardown(&ending, &status, &sight.observation, patience, now));
     if context.settings.dry_run {
         return Some((teardown, Outcome { dry_run: true, ..Outcome::default() }));
     }

@@ -18,6 +18,7 @@ use aws_sdk_sesv2::types::{
 };
 use aws_types::service_config::ServiceConfigKey;
 use tokio::sync::{Notify, OnceCell};
+use tracing::Instrument;
 
 use super::accounts::Clients;
 use super::budget::Budget;
@@ -27,6 +28,7 @@ use super::inventory::{Inventory, Listed, Page};
 use super::line::{Asker, Class};
 use crate::api::v1alpha1::{DkimKeyLength, OnMxFailure};
 use crate::dns::record::DnsName;
+use crate::stage;
 use crate::telemetry::metrics::{BudgetState, Metrics, Upstream};
 use crate::wake::Wakes;
 
@@ -273,7 +275,9 @@ impl Client {
             .map_err(|wait| Error::no_budget(operation, wait).at(by.account))?;
         let began = Instant::now();
         self.metrics.budget_waited(Upstream::Ses, began.duration_since(asked));
-        let answer = send(client).await.map_err(|error| Error::from_sdk(operation, &error).at(by.account));
+        let span = stage!("ses", otel.name = operation, otel.kind = "client", region = by.account.region);
+        let answer =
+            send(client).instrument(span).await.map_err(|error| Error::from_sdk(operation, &error).at(by.account));
         budget.answered(answer.as_ref().is_err_and(|error| error.kind == Kind::Throttled), began);
         if answer.as_ref().is_err_and(|error| matches!(error.kind, Kind::AccessDenied | Kind::NoCredentials)) {
             self.clients.lock().unwrap_or_else(PoisonError::into_inner).refused(by.account, Instant::now());

@@ -6,6 +6,9 @@ use std::time::Instant;
 
 use axum::http::{Method, Request, Response, StatusCode};
 use tower::{Layer, Service};
+use tracing::Instrument;
+
+use crate::stage;
 
 use super::metrics::{Metrics, Upstream};
 
@@ -49,7 +52,8 @@ where
         let operation = operation(request.method(), &path, request.uri().query().unwrap_or_default());
         let metrics = self.metrics.clone();
         let began = Instant::now();
-        let answer = self.inner.call(request);
+        let span = stage!("kubernetes", otel.name = operation, otel.kind = "client");
+        let answer = self.inner.call(request).instrument(span);
         Box::pin(async move {
             let answer = answer.await;
             let outcome = answer.as_ref().map_or("unavailable", |answer| outcome(answer.status()));

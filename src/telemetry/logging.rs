@@ -5,13 +5,16 @@
 
 use std::io::{self, IsTerminal};
 
+use opentelemetry_sdk::trace::SdkTracer;
 use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterFn, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
-use tracing_subscriber::registry::Registry;
+use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use super::traces::{is_logged, is_traced};
 
 /// The crates that may log at `debug` and `trace`: ours, which wraps what is secret in types that do not print, and
 /// two that see no credentials (kube's controller machinery, above the HTTP client, and DNS).
@@ -54,13 +57,20 @@ pub enum LoggingError {
 }
 
 /// Logs from here on. `level` is a level (`error`, `warn`, `info`, `debug`, `trace`, `off`) or a list of directives in
-/// the syntax of [`EnvFilter`]; empty means `info`.
+/// the syntax of [`EnvFilter`]; empty means `info`. Spans of `info` and above go to `tracer`, too.
 ///
 /// # Errors
 /// [`LoggingError`] if the level cannot be read, or on a second call.
-pub fn init(format: Format, level: &str) -> Result<(), LoggingError> {
+pub fn init(format: Format, level: &str, tracer: Option<SdkTracer>) -> Result<(), LoggingError> {
     let ansi = io::stderr().is_terminal();
-    subscriber(format, level, ansi, io::stderr)?.try_init()?;
+    let exported = tracer.map(|tracer| {
+        tracing_opentelemetry::layer()
+            .with_tracer(tracer)
+            .with_location(false)
+            .with_threads(false)
+            .with_filter(filter_fn(is_traced))
+    });
+    subscriber(format, level, ansi, io::stderr)?.with(exported).try_init()?;
     Ok(())
 }
 
@@ -69,7 +79,7 @@ fn subscriber<W>(
     level: &str,
     ansi: bool,
     writer: W,
-) -> Result<impl Subscriber + Send + Sync, LoggingError>
+) -> Result<impl Subscriber + for<'span> LookupSpan<'span> + Send + Sync, LoggingError>
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
@@ -82,7 +92,7 @@ where
         Format::Text => lines.boxed(),
     };
     // Both filters are global: what either refuses exists for no layer.
-    Ok(Registry::default().with(filter).with(no_secrets()).with(lines))
+    Ok(Registry::default().with(filter).with(no_secrets()).with(lines.with_filter(filter_fn(is_logged))))
 }
 
 /// The asked-for level over the defaults: of two directives for one target, the later counts.

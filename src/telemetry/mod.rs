@@ -1,7 +1,8 @@
-//! What the operator says about itself: logs, metrics, and whether it lives and is ready.
+//! What the operator says about itself: logs, metrics, traces, and whether it lives and is ready.
 
 pub mod http;
 pub mod kube_requests;
 pub mod logging;
 pub mod metrics;
 pub mod probes;
+pub mod traces;

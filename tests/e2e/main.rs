@@ -37,5 +37,6 @@ mod rig;
 mod rights;
 mod secrecy;
 mod secrets;
+mod traces;
 mod verification;
 mod watch;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
+use tracing::Instrument;
 
 use super::answer::{self, Answer, Reply};
 use super::base_url::BaseUrl;
@@ -20,6 +21,7 @@ use super::token::{ApiToken, Asker, Fingerprint};
 use super::wire::{self, Batch, Malformed, WireRecord, WireTokenStatus, WireZone};
 use super::write::{Job, Written};
 use crate::dns::record::DnsName;
+use crate::stage;
 use crate::telemetry::metrics::{Metrics, Upstream};
 
 /// How often a list that changes under our hands is read before that is an error.
@@ -353,7 +355,8 @@ impl Client {
         })?;
         let began = Instant::now();
         self.1.budget_waited(Upstream::Cloudflare, began.duration_since(asked));
-        let outcome = self.exchange(token, call).await;
+        let span = stage!("cloudflare", otel.name = operation.as_str(), otel.kind = "client");
+        let outcome = self.exchange(token, call).instrument(span).await;
         let label = outcome.as_ref().map_or_else(|error| error.kind.label(), |_| "ok");
         self.1.upstream(Upstream::Cloudflare, operation.as_str(), label, began.elapsed());
         outcome

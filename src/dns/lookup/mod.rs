@@ -29,11 +29,13 @@ use std::time::Duration;
 
 use hickory_proto::rr::RecordType as WireType;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use self::message::{Asking, Datum, Question, Verdict, wire_name, wire_type};
 use self::transport::Transport;
 use self::zone::Cuts;
 use super::record::{DnsName, RecordData, RecordType};
+use crate::stage;
 use crate::telemetry::metrics::{Metrics, Upstream};
 
 pub use self::address::is_public;
@@ -279,7 +281,8 @@ impl Resolver {
         if self.settings.mode == Mode::Authoritative {
             // Leaves time to ask the resolvers, with a second try.
             let deadline = started + self.settings.timeout * 3 / 5;
-            let asked = self.look_authoritative(question, deadline).await;
+            let span = stage!("dns", otel.name = "AskNameServers", otel.kind = "client");
+            let asked = self.look_authoritative(question, deadline).instrument(span).await;
             self.count(Source::Authoritative, asked.as_ref().map_or_else(LookupError::label, Seen::label), started);
             match asked {
                 Ok(seen) => return seen,
@@ -292,7 +295,8 @@ impl Resolver {
 
     async fn ask_resolver(&self, question: &Question, asking: Asking, deadline: Instant) -> Seen {
         let began = Instant::now();
-        let seen = self.look_recursive(question, asking, deadline).await;
+        let span = stage!("dns", otel.name = "AskResolvers", otel.kind = "client");
+        let seen = self.look_recursive(question, asking, deadline).instrument(span).await;
         self.count(Source::Recursive, seen.label(), began);
         seen
     }
