@@ -6,7 +6,10 @@ use insta::assert_snapshot;
 use k8s_openapi::jiff::SignedDuration;
 use sending_domain_operator::api::reason::Reason;
 use sending_domain_operator::api::v1alpha1::{DkimKeyLength, Recommendation, SendingDomainStatus, TagValue};
-use sending_domain_operator::dns::lookup::{Answer, LookupError, LookupErrorKind, Source, ZoneCut};
+use sending_domain_operator::dns::evidence::{DmarcView, ReportConsent};
+use sending_domain_operator::dns::lookup::{
+    Answer, Lookup, LookupError, LookupErrorKind, ServerAnswer, Source, ZoneCut,
+};
 use sending_domain_operator::dns::record::DnsName;
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::execute::Outcome;
@@ -278,6 +281,76 @@ fn what_ses_saw_is_compared_only_with_what_name_servers_answer() {
     assert_eq!(record, "");
     assert!(condition.contains("HOST_NOT_FOUND") && !condition.contains("ns.new.example"), "{condition}");
     assert!(!told(Source::Authoritative, false).1.contains("ns.new.example"));
+}
+
+#[test]
+fn e1_how_a_name_server_does_not_answer_is_no_news() {
+    let mut world = verified();
+    let errors = [LookupErrorKind::TimedOut, LookupErrorKind::Unreachable, LookupErrorKind::Rcode(2)];
+    let told = errors.map(|kind| {
+        see(&mut world, |seen| {
+            for lookup in seen.lookups.values_mut() {
+                let server = DnsName::new("ns2.dns-host.example");
+                let answer = Answer::Unknown(LookupError::of_server(kind, &server));
+                lookup.servers_asked = 2;
+                lookup.by_server = vec![ServerAnswer { server, answer, again: true }];
+            }
+        });
+        world.status.records.clone()
+    });
+    assert_snapshot!(told[0][0].message.clone().unwrap_or_default(), @"Answered right by 1 of 2 name servers; have the DNS provider mend the others, which do not answer it: ns2.dns-host.example");
+    assert!(told.iter().all(|records| *records == told[0]));
+}
+
+#[test]
+fn e10_who_sees_only_an_internal_zone_is_told_to_ask_ses_again_once_it_has_failed() {
+    let told = |status: SesStatus| {
+        let mut world = World::new(cloudflare());
+        world.settle();
+        see(&mut world, |seen| {
+            let Observed::Known(Some(identity)) = &mut seen.identity else { return };
+            identity.error = Some("HOST_NOT_FOUND".to_owned());
+            identity.dkim.status = status;
+            for lookup in seen.lookups.values_mut() {
+                lookup.source = Source::Recursive;
+                lookup.instead = Some(LookupErrorKind::PrivateServers);
+            }
+        });
+        let record = &world.status.records[0];
+        (record.cause.clone().unwrap_or_default(), record.message.clone().unwrap_or_default())
+    };
+    let (cause, message) = told(SesStatus::Failed);
+    assert_eq!(cause, "SplitHorizon");
+    assert!(message.ends_with("set the annotation sendingdomain.dev/reconcile-at then"), "{message}");
+    let (cause, message) = told(SesStatus::Pending);
+    assert_eq!(cause, "SplitHorizon");
+    assert!(!message.contains("reconcile-at"), "SES looks again by itself: {message}");
+}
+
+#[test]
+fn d8_e10_what_an_internal_zone_says_of_dmarc_is_no_advice() {
+    let told = |instead: Option<LookupErrorKind>, own: Answer, consent: Answer| {
+        let mut world = verified();
+        let lookup = |answer| Lookup { answer, instead, ..Lookup::too_late() };
+        see(&mut world, |seen| {
+            let (host, name) =
+                (DnsName::new("example.net"), DnsName::new("mail.example.com._report._dmarc.example.net"));
+            let reports = vec![ReportConsent { host, name, lookup: lookup(consent.clone()) }];
+            seen.evidence.dmarc = Some(DmarcView { own: lookup(own.clone()), alias: None, inherited: None, reports });
+        });
+        world.status.recommendations.iter().map(|r| r.code.clone()).collect::<Vec<_>>()
+    };
+    let txt = |text: &str| Answer::Records(vec![txt(text)]);
+    let discarded = || txt("v=dmarc1; p=none");
+    let internal = Some(LookupErrorKind::PrivateServers);
+    for consent in [Answer::NxDomain, Answer::NoData, txt("no")] {
+        assert!(told(internal, discarded(), consent.clone()).is_empty(), "{consent:?}");
+        assert_eq!(told(None, discarded(), consent), ["PublishDMARC", "DMARCInvalid", "DMARCReportNotAuthorised"]);
+    }
+    // Tags have names of either case, the version has not.
+    let good = || txt("v=DMARC1; p=reject");
+    assert_eq!(told(None, good(), txt("V = DMARC1;")), ["DMARCPolicyInForce"]);
+    assert_eq!(told(None, good(), txt("v=dmarc1")), ["DMARCPolicyInForce", "DMARCReportNotAuthorised"]);
 }
 
 #[test]

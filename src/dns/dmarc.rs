@@ -103,6 +103,17 @@ pub fn discarded(records: &[RecordData]) -> Option<&str> {
     texts(records).find(|text| is_meant_as_dmarc(text) && tags(text).is_none())
 }
 
+/// True if the answer at `<domain>._report._dmarc.<host>` lets reports on the domain go to the host; `None` if it is not known:
+/// RFC 7489, section 7.1.
+pub fn consents(lookup: &Lookup) -> Option<bool> {
+    match &lookup.answer {
+        _ if lookup.is_internal() => None,
+        Answer::Records(records) => Some(texts(records).any(|text| tags(text).is_some())),
+        Answer::NoData | Answer::NxDomain => Some(false),
+        Answer::Unknown(_) => None,
+    }
+}
+
 fn texts(records: &[RecordData]) -> impl Iterator<Item = &str> {
     records.iter().filter(|r| matches!(r, RecordData::Txt(_))).map(RecordData::value)
 }

@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::cause::places::Slip;
 use super::dmarc;
-use super::lookup::{Addresses, Lookup, LookupErrorKind, ZoneCut};
+use super::lookup::{Addresses, Answer, Lookup, LookupErrorKind, ZoneCut};
 use super::record::{DnsName, RecordData, RecordType};
 
 /// The evidence on one object's domain.
@@ -58,10 +58,16 @@ impl RecordEvidence {
         self.wildcard == Some(true)
     }
 
-    /// This evidence, with what was known `before` where nobody has answered now. Both are on the same answer, so that the
+    /// True if resolvers gave a definite answer, at least where they do not validate.
+    fn is_told_by_resolvers(&self) -> bool {
+        let told = [&self.resolvers, &self.unvalidated];
+        told.into_iter().flatten().any(|lookup| !matches!(lookup.answer, Answer::Unknown(_)))
+    }
+
+    /// This evidence, with what was known `before` where nobody has answered `now`. Both are on the same answer, so that the
     /// same was asked.
     #[must_use]
-    pub fn completed_by(mut self, before: &Self) -> Self {
+    pub fn completed_by(mut self, before: &Self, now: Timestamp) -> Self {
         if self.elsewhere.is_empty() {
             self.elsewhere.clone_from(&before.elsewhere);
         }
@@ -72,9 +78,12 @@ impl RecordEvidence {
         if matches!(self.addresses, None | Some(Addresses::Unknown(_))) {
             self.addresses.clone_from(&before.addresses);
         }
-        if self.resolvers.is_none() {
+        // A time-out is an answer that says nothing; an absence that resolvers have forgotten by now says nothing either.
+        let is_forgotten = before.forgotten_at.is_some_and(|until| until <= now);
+        if !self.is_told_by_resolvers() && before.is_told_by_resolvers() && !is_forgotten {
             self.resolvers.clone_from(&before.resolvers);
             self.unvalidated.clone_from(&before.unvalidated);
+            self.forgotten_at = before.forgotten_at;
             self.outlived = before.outlived;
         }
         self.text = self.text.or_else(|| before.text.clone());

@@ -54,10 +54,26 @@ struct Suspect<'a> {
 }
 
 impl Suspect<'_> {
-    /// True if `resolvers` have the right record, and the name servers do not.
-    fn is_opposed_by(&self, resolvers: &Lookup) -> bool {
-        matches!(self.state, RecordState::Missing | RecordState::Incorrect)
-            && judge::is_answered_right(self.wanted, resolvers)
+    /// True if `resolvers` have the right record, and the name servers do not; `None` if one side does not say.
+    fn is_opposed_by(&self, resolvers: &Lookup) -> Option<bool> {
+        known(&resolvers.answer)?;
+        match self.state {
+            RecordState::Unknown => None,
+            RecordState::Found => Some(false),
+            RecordState::Missing | RecordState::Incorrect => Some(judge::is_answered_right(self.wanted, resolvers)),
+        }
+    }
+
+    /// Keeps what was gathered on this record.
+    fn keep(&self, mut evidence: RecordEvidence, kept: &mut Kept, now: Timestamp) {
+        // Who cannot say contradicts nobody, and ends no contradiction.
+        if let Some(resolvers) = &evidence.resolvers
+            && let Some(opposed) = self.is_opposed_by(resolvers)
+        {
+            let ttl = resolvers.positive_ttl.filter(|_| opposed);
+            evidence.outlived = kept.contradicted(key(self.wanted), ttl, now);
+        }
+        kept.keep_record(key(self.wanted), self.lookup.answer.clone(), evidence, now);
     }
 }
 
@@ -79,14 +95,8 @@ impl Inquiry<'_> {
         let questions: Vec<BoxFuture<'_, _>> =
             due.map(|suspect| async move { (suspect, self.of(suspect, cut).await) }.boxed()).collect();
         let gathered: Vec<_> = stream::iter(questions).buffer_unordered(AT_ONCE).collect().await;
-        for (suspect, mut evidence) in gathered {
-            let question = key(suspect.wanted);
-            // Who cannot say contradicts nobody, and ends no contradiction.
-            if let Some(resolvers) = evidence.resolvers.as_ref().filter(|l| known(&l.answer).is_some()) {
-                let ttl = resolvers.positive_ttl.filter(|_| suspect.is_opposed_by(resolvers));
-                evidence.outlived = kept.contradicted(question.clone(), ttl, self.now);
-            }
-            kept.keep_record(question, suspect.lookup.answer.clone(), evidence, self.now);
+        for (suspect, evidence) in gathered {
+            suspect.keep(evidence, kept, self.now);
         }
         let of = |s: &Suspect<'_>| {
             Some((key(s.wanted), kept.record(&key(s.wanted), &s.lookup.answer, self.now, self.pace)?.clone()))
@@ -310,4 +320,41 @@ fn minute_after(now: Timestamp, ttl: Duration) -> Option<Timestamp> {
     let end = now.checked_add(SignedDuration::try_from(ttl).ok()?).ok()?;
     let minutes = end.as_second().div_euclid(60) + i64::from(end.as_second().rem_euclid(60) > 0);
     Timestamp::from_second(minutes * 60).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e1_e10_a_contradiction_ends_when_somebody_denies_it_and_not_while_one_side_is_silent() {
+        let data = RecordData::Txt("v=spf1 include:amazonses.com ~all".to_owned());
+        let name = DnsName::new("bounce.example.com");
+        let wanted = WantedRecord { purpose: RecordPurpose::Spf, name, data: data.clone(), required: true };
+        let lookup = |answer| Lookup { source: Source::Authoritative, answer, ..Lookup::too_late() };
+        let (right, gone, late) =
+            (lookup(Answer::Records(vec![data])), lookup(Answer::NxDomain), lookup(Lookup::too_late().answer));
+        // What the name servers and the resolvers say from minute to minute; the record's TTL is an hour.
+        let outlived = |between: (&Lookup, &Lookup)| {
+            let mut kept = Kept::default();
+            for (minute, (servers, resolvers)) in [(0, (&gone, &right)), (30, between), (61, (&gone, &right))] {
+                let now = Timestamp::from_second(1_800_000_000 + minute * 60).unwrap();
+                let state = judge::judge(&wanted, &Lookups::from([(key(&wanted), servers.clone())])).state;
+                let resolvers = Lookup { positive_ttl: Some(Duration::from_hours(1)), ..resolvers.clone() };
+                let evidence = RecordEvidence { resolvers: Some(resolvers), ..RecordEvidence::default() };
+                Suspect { wanted: &wanted, lookup: servers, state }.keep(evidence, &mut kept, now);
+                let pace = Pace { pending: Duration::from_secs(30), verified: Duration::from_mins(15) };
+                if minute == 61 {
+                    return kept.record(&key(&wanted), &servers.answer, now, pace).map(|evidence| evidence.outlived);
+                }
+            }
+            None
+        };
+        for silence in [(&gone, &right), (&late, &right), (&gone, &late), (&late, &late), (&late, &gone)] {
+            assert_eq!(outlived(silence), Some(true), "{silence:?}");
+        }
+        for agreement in [(&gone, &gone), (&right, &right)] {
+            assert_eq!(outlived(agreement), Some(false), "{agreement:?}");
+        }
+    }
 }

@@ -62,7 +62,7 @@ impl Kept {
             evidence.forgotten_at = Some(last);
         }
         if let Some((_, _, last)) = self.records.get(&question).filter(|(_, of, _)| *of == answer) {
-            evidence = evidence.completed_by(last);
+            evidence = evidence.completed_by(last, now);
         }
         self.records.insert(question, (now, answer, evidence));
     }
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::dns::cause::places::Slip;
     use crate::dns::evidence::{Elsewhere, ReportConsent};
-    use crate::dns::lookup::{Addresses, Lookup};
+    use crate::dns::lookup::{Addresses, Lookup, LookupError};
     use crate::dns::record::{RecordData, RecordType};
 
     const PACE: Pace = Pace { pending: Duration::from_secs(30), verified: Duration::from_mins(15) };
@@ -196,6 +196,32 @@ mod tests {
         assert_eq!(kept.record(&question(), &Answer::NoData, at(401), PACE), Some(&gone));
         kept.keep_record(question(), Answer::NxDomain, silence.clone(), at(500));
         assert_eq!(kept.record(&question(), &Answer::NxDomain, at(501), PACE), Some(&silence));
+    }
+
+    #[test]
+    fn e1_e3_e9_e10_resolvers_that_are_down_for_a_moment_take_nothing_back() {
+        let none = RecordEvidence::default;
+        let text = lookup(Answer::Records(vec![RecordData::Txt("text".to_owned())]));
+        let failed = || lookup(Answer::Unknown(LookupError::new(LookupErrorKind::Rcode(2))));
+        let hidden = RecordEvidence { resolvers: Some(text.clone()), outlived: true, ..none() };
+        let remembered = RecordEvidence { resolvers: Some(lookup(Answer::NxDomain)), ..until(600) };
+        let bogus = RecordEvidence { resolvers: Some(failed()), unvalidated: Some(text.clone()), ..none() };
+        let late = RecordEvidence { resolvers: Some(Lookup::too_late()), ..none() };
+        let after = |first: &RecordEvidence, then: &RecordEvidence, second| {
+            let mut kept = Kept::default();
+            kept.keep_record(question(), Answer::NoData, first.clone(), at(0));
+            kept.keep_record(question(), Answer::NoData, then.clone(), at(second));
+            kept.record(&question(), &Answer::NoData, at(second), PACE).cloned()
+        };
+        let broken = RecordEvidence { resolvers: Some(failed()), ..none() };
+        for known in [&hidden, &remembered, &bogus] {
+            for silent in [&none(), &late, &broken] {
+                assert_eq!(after(known, silent, 300).as_ref(), Some(known), "{silent:?}");
+            }
+        }
+        // That signatures are broken is an answer, and what resolvers have forgotten meanwhile is over.
+        assert_eq!(after(&hidden, &bogus, 300), Some(bogus));
+        assert_eq!(after(&remembered, &late, 600), Some(late));
     }
 
     fn lookup(answer: Answer) -> Lookup {

@@ -36,8 +36,11 @@ fn policy(domain: &DnsName, view: &DmarcView) -> Vec<Recommendation> {
         Some(Published::None) => inherited(domain, view),
     };
     let unread = match &view.own.answer {
-        Answer::Records(records) => dmarc::discarded(records).map(|text| discarded(&at, text)),
-        Answer::NoData | Answer::NxDomain | Answer::Unknown(_) => None,
+        // What an internal zone answers is not what receivers read.
+        Answer::Records(records) if !view.own.is_internal() => {
+            dmarc::discarded(records).map(|text| discarded(&at, text))
+        }
+        _ => None,
     };
     in_force.into_iter().chain(unread).collect()
 }
@@ -126,11 +129,7 @@ fn several(at: &DnsName) -> Recommendation {
 
 /// A domain outside the organisational one must agree to reports about another: RFC 7489, section 7.1.
 fn unauthorised(reports: &[ReportConsent]) -> impl Iterator<Item = Recommendation> {
-    let refuses = |consent: &&ReportConsent| match &consent.lookup.answer {
-        Answer::Records(records) => !records.iter().any(agrees),
-        Answer::NoData | Answer::NxDomain => true,
-        Answer::Unknown(_) => false,
-    };
+    let refuses = |consent: &&ReportConsent| dmarc::consents(&consent.lookup) == Some(false);
     // One entry for all of them: the list in status is short.
     let missing: Vec<&ReportConsent> = reports.iter().filter(refuses).collect();
     let list: Vec<String> =
@@ -145,10 +144,4 @@ fn unauthorised(reports: &[ReportConsent]) -> impl Iterator<Item = Recommendatio
             recommend("DMARCReportNotAuthorised", message)
         })
         .into_iter()
-}
-
-fn agrees(record: &RecordData) -> bool {
-    matches!(record, RecordData::Txt(text) if text.split(';').next().is_some_and(|version| {
-        version.split_once('=').is_some_and(|(tag, value)| tag.trim() == "v" && value.trim() == "DMARC1")
-    }))
 }

@@ -74,6 +74,7 @@ fn diagnose(
         cut: seen.evidence.zone.as_ref(),
         view: &seen.zone,
         denied: ses.denies(wanted, seen),
+        given_up: ses.has_given_up(wanted),
         dmarc: seen.evidence.dmarc.as_ref(),
     };
     cause::diagnose(&case)
@@ -100,14 +101,15 @@ fn not_looked_up(wanted: &WantedRecord, seen: &Observation) -> String {
 fn few_servers(wanted: &WantedRecord, seen: &Observation) -> Option<String> {
     let lookup = seen.lookups.get(&(wanted.name.clone(), wanted.data.record_type()))?;
     let failure = |said: &ServerAnswer| match &said.answer {
-        Answer::Unknown(error) if said.again => Some(error.to_string()),
+        // Not how: one that times out now and says SERVFAIL next is no news.
+        Answer::Unknown(_) if said.again => Some(said.server.to_string()),
         _ => None,
     };
     let failures: Vec<String> = lookup.by_server.iter().filter_map(failure).collect();
     let (asked, failed) = (lookup.servers_asked, failures.len());
     (failed > 0).then(|| {
         format!(
-            "Answered right by {} of {asked} name servers; have the DNS provider mend the others ({})",
+            "Answered right by {} of {asked} name servers; have the DNS provider mend the others, which do not answer it: {}",
             asked.saturating_sub(failed),
             failures.join(", ")
         )

@@ -45,6 +45,20 @@ impl SesView<'_> {
         did_not_find && elsewhere
     }
 
+    /// True if SES has FAILED what the record is for, and looks no more until it is asked.
+    pub(super) fn has_given_up(self, wanted: &WantedRecord) -> bool {
+        let Some(identity) = self.0 else { return false };
+        match wanted.purpose {
+            RecordPurpose::Dkim => {
+                [identity.verification.as_ref(), Some(&identity.dkim.status)].contains(&Some(&SesStatus::Failed))
+            }
+            RecordPurpose::BounceMx | RecordPurpose::Spf => {
+                identity.mail_from.as_ref().is_some_and(|mail_from| mail_from.status == SesStatus::Failed)
+            }
+            RecordPurpose::Dmarc => false,
+        }
+    }
+
     /// Where SES looked last for the DKIM records of a domain that it has not verified, and what has changed there since.
     pub(super) fn last_look(self, seen: &Observation) -> Option<String> {
         let identity = self.0.filter(|identity| !identity.is_dkim_verified())?;

@@ -15,6 +15,7 @@ pub mod provider;
 #[cfg(test)]
 mod tests;
 
+use crate::api::RECONCILE_AT;
 use crate::api::v1alpha1::{RecordPurpose, RecordState};
 use crate::dns::dmarc::{self, Published};
 use crate::dns::evidence::{DmarcView, RecordEvidence};
@@ -176,6 +177,8 @@ pub struct Case<'a> {
     pub view: &'a Observed<ZoneView>,
     /// SES did not find the record when it looked last, and did not look where the operator does.
     pub denied: bool,
+    /// SES has FAILED what the record is for: it does not look again by itself.
+    pub given_up: bool,
     /// The DMARC policies around the domain.
     pub dmarc: Option<&'a DmarcView>,
 }
@@ -189,7 +192,7 @@ pub fn diagnose(case: &Case<'_>) -> Option<Diagnosis> {
         RecordState::Missing => Some(missing::diagnose(case)),
         RecordState::Incorrect => Some(incorrect::diagnose(case)),
         RecordState::Unknown => {
-            let advice = case.judgement.message.clone().unwrap_or_default();
+            let advice = case.judgement.message.clone().unwrap_or_default() + &case.then_ask_ses();
             let known = case.bogus().or_else(|| case.hidden());
             Some(known.unwrap_or_else(|| Diagnosis::new(Cause::LookupFailed, advice)))
         }
@@ -259,11 +262,24 @@ impl<'a> Case<'a> {
             Cause::SplitHorizon,
             format!(
                 "The operator's own resolvers see the right record in a zone{whose} that the world does not ask, and SES did not \
-                 find it when it looked last: add it to the public zone too, as {} {}",
+                 find it when it looked last: add it to the public zone too, as {} {}{}",
                 self.wanted.data.record_type(),
-                self.wanted.data
+                self.wanted.data,
+                self.then_ask_ses()
             ),
         ))
+    }
+
+    /// What is left to do where SES has given up and the operator sees an internal zone only: the public one can be right
+    /// without its notice, so that SES is asked to look again by whoever mends it.
+    fn then_ask_ses(&self) -> String {
+        if !self.given_up || !self.lookup.is_internal() {
+            return String::new();
+        }
+        format!(
+            ". SES has stopped looking, and the operator does not see when the public record is there: set the annotation \
+             {RECONCILE_AT} then"
+        )
     }
 
     /// Resolvers that validate fail where those that do not have a definite answer.

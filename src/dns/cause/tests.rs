@@ -27,6 +27,7 @@ struct Scene {
     instead: Option<LookupErrorKind>,
     by_server: Vec<ServerAnswer>,
     denied: bool,
+    given_up: bool,
     dmarc: Option<DmarcView>,
 }
 
@@ -90,6 +91,7 @@ fn scene(purpose: RecordPurpose, answer: Answer) -> Scene {
         instead: None,
         by_server: Vec::new(),
         denied: false,
+        given_up: false,
         dmarc: None,
     }
 }
@@ -119,6 +121,12 @@ impl Scene {
     /// Only resolvers could be asked.
     fn instead(mut self, of: LookupErrorKind, denied: bool) -> Self {
         (self.instead, self.denied) = (Some(of), denied);
+        self
+    }
+
+    /// SES has FAILED.
+    fn given_up(mut self) -> Self {
+        self.given_up = true;
         self
     }
 
@@ -193,6 +201,7 @@ impl Scene {
             cut: self.cut.as_ref(),
             view: &self.view,
             denied: self.denied,
+            given_up: self.given_up,
             dmarc: self.dmarc.as_ref(),
         })
     }
@@ -372,6 +381,11 @@ fn found_and_unknown() -> Vec<(&'static str, Scene)> {
         ("e10: right in an internal zone", right().instead(LookupErrorKind::PrivateServers, false)),
         ("e10: right in an internal zone, and not for SES", right().instead(LookupErrorKind::PrivateServers, true)),
         ("e10: not in an internal zone", scene(Dkim, Answer::NxDomain).instead(LookupErrorKind::PrivateServers, true)),
+        ("e10: the same, SES has failed", right().instead(LookupErrorKind::PrivateServers, true).given_up()),
+        (
+            "e10: the same, not right there",
+            scene(Dkim, Answer::NxDomain).instead(LookupErrorKind::PrivateServers, false).given_up(),
+        ),
         ("e10: right where nobody has authority, and not for SES", right().instead(LookupErrorKind::Lame, true)),
         ("e10: name servers out of reach", right().instead(LookupErrorKind::TimedOut, false)),
         (
