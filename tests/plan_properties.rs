@@ -246,6 +246,28 @@ fn take(world: &mut World, turn: Turn) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// What a run of many cases found once.
+#[test]
+fn a_hand_over_stays_while_ses_uses_what_it_alone_has() {
+    let mut world = World::new(external_dns());
+    world.external_in_zone = true;
+    world.endpoint = Observed::Known(None);
+    world.run_to_the_end();
+    for turn in [
+        Turn::Want(cloudflare().dns),
+        Turn::KeyLength(Some(DkimKeyLength::Rsa1024)),
+        Turn::Subdomain("returns"),
+        Turn::Pass,
+        Turn::Pass,
+        Turn::Pass,
+    ] {
+        take(&mut world, turn).unwrap();
+    }
+    assert!(matches!(world.endpoint, Observed::Known(Some(_))), "SES signs with the old keys");
+    world.run_to_the_end();
+    assert!(matches!(world.endpoint, Observed::Known(None)), "it is not needed any more");
+}
+
 /// A pass: what SES uses stays in DNS, and what is not ours stays as it is.
 fn passes(world: &mut World, writes: usize) -> Result<(), TestCaseError> {
     let (served, theirs, created) = (world.serves_what_ses_uses(), theirs(world), world.created);

@@ -8,6 +8,7 @@ use crate::api::condition::ConditionType::RecordsSynced;
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{DnsProvider, DnsProviderName, PreviousPlace};
 use crate::dns::cloudflare::{Zone, ZoneRecord, ZoneStatus};
+use crate::dns::external_dns::Endpoint;
 use crate::dns::judge;
 use crate::dns::record::{DnsName, WantedRecord};
 use crate::observe::observation::{Left, Observation, Observed, ServedBy, ZoneView};
@@ -45,7 +46,7 @@ pub fn plan_leftovers(subject: &Subject<'_>, identity: &Identity, seen: &Observa
         } else if !published {
             of_unknown(left, seen, plan)
         } else if left.place.provider == DnsProviderName::ExternalDns {
-            of_endpoint(left, subject, seen, plan)
+            of_endpoint(left, subject, identity, seen, plan)
         } else {
             of_zone(left, subject, seen, plan)
         };
@@ -150,7 +151,7 @@ fn remove(left: u64, view: &ZoneView, subject: &Subject<'_>) -> Action {
 
 /// Deleting the `DNSEndpoint` has ExternalDNS remove its records, wherever those are: only when the world asks the zone
 /// that we write ourselves, and every record in it is our own, can that do no harm.
-fn of_endpoint(left: &Left, subject: &Subject<'_>, seen: &Observation, plan: &Plan) -> Fate {
+fn of_endpoint(left: &Left, subject: &Subject<'_>, identity: &Identity, seen: &Observation, plan: &Plan) -> Fate {
     let found = match &seen.endpoint {
         Observed::Known(Some(found)) if endpoint::is_ours(found, subject.uid, subject.mark, &subject.spec.domain) => {
             found
@@ -169,6 +170,16 @@ fn of_endpoint(left: &Left, subject: &Subject<'_>, seen: &Observation, plan: &Pl
             "The DNSEndpoint goes once the world asks the Cloudflare zone {}, which has the records now",
             view.zone.name
         ));
+    }
+    let is_wanted = |e: &Endpoint| {
+        let name = DnsName::new(&e.dns_name);
+        plan.wanted.iter().any(|w| w.name == name && w.data.record_type().as_str() == e.record_type)
+    };
+    if !found.content.endpoints.iter().all(is_wanted) && !records::are_in_use(subject, identity, seen, plan) {
+        return Fate::Needed(
+            "The DNSEndpoint goes once SES has verified the new keys and MAIL FROM domain: it alone has the records of the old ones"
+                .to_owned(),
+        );
     }
     let is_our_own = |w: &WantedRecord| {
         let kind = w.data.record_type().as_str();
