@@ -5,24 +5,27 @@
 mod support;
 
 use insta::assert_snapshot;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sending_domain_operator::api::reason::Reason;
-use sending_domain_operator::api::v1alpha1::{DeletionPolicy, IdentityOrigin, SendingDomainStatus};
+use sending_domain_operator::api::v1alpha1::{DeletionPolicy, IdentityOrigin, SendingDomainStatus, VerificationStatus};
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::execute::Outcome;
 use sending_domain_operator::observe::observation::{Awaited, Claim, Fault, Observation, Observed};
 use sending_domain_operator::plan::Plan;
+use sending_domain_operator::plan::identity::TAG_ADOPTABLE_BY;
 use sending_domain_operator::ses::identity::{Identity, SesStatus};
-use support::{World, cloudflare, mark, record, txt};
+use support::{Asked, World, cloudflare, mark, record, txt};
 
 /// What the cluster tells the holder while another object, which would not adopt, waits.
 fn awaited() -> Claim {
-    Claim { rivals: true, awaited: Some(Awaited { adopts: false }), ..Claim::default() }
+    Claim { rivals: true, awaited: Some(Awaited { adopter: None }), ..Claim::default() }
 }
 
-/// A domain whose records are in its zone and that SES has given up, with somebody who waits for it.
+/// A domain whose records are in its zone, which nobody asks, and that SES has given up, with somebody who waits for it.
 fn failed() -> World {
     let mut world = World::new(cloudflare());
     world.settle();
+    world.asked = Asked::Elsewhere;
     world.after(72);
     world.identity.as_mut().unwrap().verification = Some(SesStatus::Failed);
     world.claim = awaited();
@@ -65,6 +68,10 @@ fn identity(world: &mut World) -> &mut Identity {
     world.identity.as_mut().unwrap()
 }
 
+fn attempt(world: &mut World) -> &mut VerificationStatus {
+    world.status.verification.as_mut().unwrap()
+}
+
 #[test]
 fn a4_nobody_loses_a_domain_that_ses_has_verified_or_that_may_still_be() {
     let keeps = |change: &dyn Fn(&mut World)| {
@@ -85,18 +92,116 @@ fn a4_nobody_loses_a_domain_that_ses_has_verified_or_that_may_still_be() {
     });
     keeps(&|w| {
         let now = w.now;
-        w.status.verification.as_mut().unwrap().verified_at =
-            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
+        attempt(w).verified_at = Some(Time(now));
+    });
+    keeps(&|w| {
+        let now = w.now;
+        attempt(w).first_verified_at = Some(Time(now));
+    });
+    // Its records are there, and SES is asked once more.
+    keeps(&|w| w.asked = Asked::Zone);
+    // The time of the object is over, but not that of SES, which may find what nobody could look up just now.
+    keeps(&|w| {
+        w.after(-1);
+        identity(w).verification = Some(SesStatus::Pending);
+        let now = w.now;
+        attempt(w).deadline = Time(now);
+        w.deaf = true;
+    });
+    // The MAIL FROM domain is another matter than whose the domain is.
+    keeps(&|w| {
+        w.after(-1);
+        identity(w).verification = Some(SesStatus::Pending);
+        identity(w).mail_from.as_mut().unwrap().status = SesStatus::Failed;
     });
     // An adopted identity stays, which is of no use to who would not adopt it.
     keeps(&|w| identity(w).tags = mark().tags(IdentityOrigin::Adopted, None));
 }
 
+/// Brings a domain to where SES has given it up with somebody waiting, after `before`.
+fn given_up_after(before: impl FnOnce(&mut World)) -> World {
+    let mut world = World::new(cloudflare());
+    world.settle();
+    before(&mut world);
+    world.claim = awaited();
+    world.asked = Asked::Elsewhere;
+    world.after(100);
+    identity(&mut world).verified_for_sending = false;
+    identity(&mut world).verification = Some(SesStatus::Failed);
+    identity(&mut world).dkim.status = SesStatus::Failed;
+    world
+}
+
+#[test]
+fn a4_a_domain_that_was_verified_once_is_left_to_nobody_whatever_comes_between() {
+    let verified = |world: &mut World| world.run_to_the_end();
+    let sends_without_mail_from = |world: &mut World| {
+        world.run_to_the_end();
+        world.status.verification.as_mut().unwrap().verified_at = None;
+    };
+    for before in [&verified as &dyn Fn(&mut World), &sends_without_mail_from] {
+        let mut world = given_up_after(before);
+        world.pass();
+        assert!(!world.plan_for(&world.observe()).gives_way, "at once");
+        // SES is asked again, in vain; and once more with new tokens.
+        world.reconcile_requested = true;
+        world.pass();
+        assert!(attempt(&mut world).rearms > 0 && attempt(&mut world).verified_at.is_none());
+        world.reconcile_requested = false;
+        world.after(100);
+        identity(&mut world).verification = Some(SesStatus::Failed);
+        assert!(!world.plan_for(&world.observe()).gives_way, "after it was taken up again");
+        identity(&mut world).dkim.tokens[0] = "new".to_owned();
+        world.pass();
+        world.after(100);
+        assert!(!world.plan_for(&world.observe()).gives_way, "after new tokens");
+    }
+}
+
+#[test]
+fn a4_a_new_beginning_gains_no_time() {
+    let mut world = given_up_after(|_| {});
+    identity(&mut world).verification = Some(SesStatus::Pending);
+    identity(&mut world).dkim.status = SesStatus::Pending;
+    identity(&mut world).dkim.tokens[0] = "new".to_owned();
+    let claim = std::mem::take(&mut world.claim);
+    world.pass();
+    assert!(world.status.verification.as_ref().unwrap().deadline.0 > world.now);
+    world.claim = claim;
+    assert!(world.plan_for(&world.observe()).gives_way);
+}
+
+#[test]
+fn a4_what_ses_had_given_up_before_status_knew_of_it_is_given_time() {
+    let mut world = failed();
+    world.status = SendingDomainStatus::default();
+    world.pass();
+    assert!(attempt(&mut world).first_started_at.is_none());
+    assert!(!world.plan_for(&world.observe()).gives_way, "it may have been verified");
+    world.after(72);
+    assert!(world.plan_for(&world.observe()).gives_way);
+}
+
+#[test]
+fn a4_an_identity_that_is_gone_without_a_word_is_none_that_was_given_up() {
+    let mut world = failed();
+    let began = attempt(&mut world).first_started_at.clone();
+    world.claim = Claim { rivals: true, ..Claim::default() };
+    world.identity = None;
+    world.pass();
+    assert!(!is_marked(&world.status));
+    world.pass();
+    assert_eq!(attempt(&mut world).first_started_at, began, "and no time is gained by it");
+}
+
 #[test]
 fn a4_an_adopted_identity_only_loses_our_tags() {
     let mut world = failed();
-    world.claim.awaited = Some(Awaited { adopts: true });
-    world.identity.as_mut().unwrap().tags = mark().tags(IdentityOrigin::Adopted, None);
+    let adopter = "owner/next";
+    world.claim.awaited = Some(Awaited { adopter: Some(adopter.to_owned()) });
+    identity(&mut world).tags = mark().tags(IdentityOrigin::Adopted, None);
+    assert!(!plan(&world, &world.observe_end()).gives_way, "the next one may not adopt it");
+    identity(&mut world).tags.insert(TAG_ADOPTABLE_BY.to_owned(), adopter.to_owned());
     let plan = plan(&world, &world.observe_end());
     assert!(told(&plan).starts_with("take away the tags"), "{}", told(&plan));
 }
@@ -146,6 +251,7 @@ fn a4_the_one_that_gave_way_remembers_it_as_long_as_anybody_wants_the_domain() {
     world.claim = Claim::default();
     world.pass();
     assert!(world.status.verification.is_none(), "all others are gone");
+    world.asked = Asked::Zone;
     world.run_to_the_end();
     assert!(world.condition("Ready").starts_with("True"), "{}", world.condition("Ready"));
 }

@@ -1,6 +1,7 @@
 //! What the operator answers in `.status`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -381,10 +382,32 @@ pub struct VerificationStatus {
     /// after all others then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yielded_at: Option<Time>,
+    /// When SES first had the domain verified; stays through later attempts. Whoever has it leaves the domain to nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_verified_at: Option<Time>,
+    /// When the first attempt began; later ones do not put off when the domain is left to another object that waits.
+    /// Absent if SES had given the identity up before this object came to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_started_at: Option<Time>,
     /// How often a failed verification was taken up again; 0 again once the domain is verified.
     #[serde(default)]
     #[schemars(range(min = 0, max = i32::MAX))]
     pub rearms: i32,
+}
+
+impl VerificationStatus {
+    /// True if SES has had the domain verified.
+    pub fn was_verified(&self) -> bool {
+        self.first_verified_at.is_some() || self.verified_at.is_some()
+    }
+
+    /// True if the time for a verification is over: that of this attempt, or that of the first, so that nobody gains
+    /// time by beginning anew.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        let time = self.deadline.0.duration_since(self.started_at.0);
+        let first = self.first_started_at.as_ref().and_then(|start| start.0.checked_add(time).ok());
+        now >= self.deadline.0 || first.is_some_and(|deadline| now >= deadline)
+    }
 }
 
 /// Advice that does not stop the domain from sending.

@@ -23,14 +23,53 @@ pub async fn claim(
     context: &Context,
     now: Timestamp,
 ) -> Result<Claim, Error> {
-    let (mut claim, next) = rivals(object, account, context, now);
+    let (mut claim, rivals) = rivals(object, account, context, now);
     claim.refused = refused(object, context).await?;
-    if let Some(next) = next
-        && refused(&next, context).await?.is_none()
-    {
-        claim.awaited = Some(Awaited { adopts: next.spec.ses.adoption_policy == AdoptionPolicy::Adopt });
+    let mut allowed = Vec::new();
+    for rival in rivals {
+        match refused(&rival.object, context).await {
+            Ok(Some(_)) => {}
+            Ok(None) => allowed.push(rival),
+            // Whether it may have the domain is not known: it comes in its turn, and nobody makes room for it.
+            Err(_) => allowed.push(Rival { contender: Contender { waits: false, ..rival.contender }, ..rival }),
+        }
+    }
+    let me = Contender::of(object, now);
+    let is_held = me.holds || allowed.iter().any(|rival| rival.contender.holds);
+    let me = me.among(is_held);
+    let before_me = allowed.into_iter().map(|r| Rival { contender: r.contender.among(is_held), ..r });
+    let first = before_me
+        .filter(|r| r.contender.is_before(&me))
+        .reduce(|one, other| if other.contender.is_before(&one.contender) { other } else { one });
+    let Some(first) = first else { return Ok(claim) };
+    claim.gave_way = me.has_failed && !first.contender.has_failed;
+    if first.object.namespace() == object.namespace() {
+        claim.domain_holder_here = Some(first.object.name_any());
+    } else {
+        claim.domain_held_elsewhere = true;
+    }
+    if me.has_failed && first.contender.waits && !lacks_its_mail_from(&first, object, context, now) {
+        let adopts = first.object.spec.ses.adoption_policy == AdoptionPolicy::Adopt;
+        let namespace = first.object.namespace().unwrap_or_default();
+        claim.awaited = Some(Awaited { adopter: adopts.then(|| super::pass::adopter(context, &namespace)) });
     }
     Ok(claim)
+}
+
+/// Another object that wants the same domain.
+struct Rival {
+    contender: Contender,
+    object: SendingDomain,
+}
+
+/// True if a third object keeps `rival` from the domain by the MAIL FROM domain that it wants.
+fn lacks_its_mail_from(rival: &Rival, holder: &SendingDomain, context: &Context, now: Timestamp) -> bool {
+    let stands_in_the_way = |other: &SendingDomain| {
+        other.spec.domain != holder.spec.domain
+            && is_mail_from_shared(&other.spec, &rival.object.spec)
+            && Contender::of(other, now).is_older(&rival.contender)
+    };
+    context.stores.iter().flat_map(Store::state).any(|other| other.0.as_ref().is_ok_and(stands_in_the_way))
 }
 
 /// What the administrators do not allow.
@@ -50,17 +89,12 @@ async fn refused_by_namespace(object: &SendingDomain, context: &Context) -> Resu
     Ok(claims::not_allowed(namespace.annotations(), &object.spec).map(|message| (Reason::DomainNotAllowed, message)))
 }
 
-/// Finds the objects that want what `object` wants; answers also the one that waits for the domain, if `object` has to leave
-/// it to anybody.
-fn rivals(
-    object: &SendingDomain,
-    account: &Account,
-    context: &Context,
-    now: Timestamp,
-) -> (Claim, Option<SendingDomain>) {
+/// Finds the objects that want what `object` wants: those that want the same MAIL FROM domain are told, those that want the
+/// same domain are answered.
+fn rivals(object: &SendingDomain, account: &Account, context: &Context, now: Timestamp) -> (Claim, Vec<Rival>) {
     let mut claim = Claim::default();
     let me = Contender::of(object, now);
-    let mut first: Option<(Contender, SendingDomain)> = None;
+    let mut rivals = Vec::new();
     for other in context.stores.iter().flat_map(Store::state) {
         let Ok(other) = &other.0 else { continue };
         if other.uid() == object.uid() || !meet(&other.spec, &object.spec) {
@@ -69,9 +103,7 @@ fn rivals(
         let contender = Contender::of(other, now);
         if other.spec.domain == object.spec.domain && super::pass::account(other, context).is_same_place(account) {
             claim.rivals = true;
-            if first.as_ref().is_none_or(|(first, _)| contender.is_before(first)) {
-                first = Some((contender, other.clone()));
-            }
+            rivals.push(Rival { contender, object: other.clone() });
         } else if !is_mail_from_shared(&other.spec, &object.spec) {
             // The same domain in another place, with another MAIL FROM domain.
         } else if contender.is_older(&me) {
@@ -81,14 +113,7 @@ fn rivals(
             claim.mail_from_shared |= other.status.as_ref().is_some_and(|s| s.identity.is_some());
         }
     }
-    let Some((first, other)) = first.filter(|(first, _)| first.is_before(&me)) else { return (claim, None) };
-    claim.gave_way = me.has_failed && !first.has_failed;
-    if other.namespace() == object.namespace() {
-        claim.domain_holder_here = Some(other.name_any());
-    } else {
-        claim.domain_held_elsewhere = true;
-    }
-    (claim, (me.has_failed && first.waits).then_some(other))
+    (claim, rivals)
 }
 
 /// True if the two want something at the same names. A parent and a child domain do not: the DKIM names carry tokens of

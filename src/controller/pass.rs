@@ -78,7 +78,7 @@ async fn live(
     let old = plan::identity::believed(status_of(&object), created, timeout(&object), now);
     let account = remembered.at_its_place(account(&object, context), &object);
     let mark = Mark::new(&context.settings.owner, namespace, &object.name_any());
-    let adopter = format!("{}/{namespace}", context.settings.owner);
+    let adopter = adopter(context, namespace);
     let reconcile_at = request(&object);
     let reconcile_at = reconcile_at.as_deref();
     let reconcile_requested = reconcile_at.is_some() && reconcile_at != old.last_handled_reconcile_at.as_deref();
@@ -143,6 +143,11 @@ async fn live(
     write::status(api, written.as_ref().unwrap_or(&object), &new, context, remembered).await?;
     write::progress(context, &old, &new);
     Ok(done(&object, &new, context, remembered, now))
+}
+
+/// How an identity names the objects of a namespace that may take it over.
+pub(super) fn adopter(context: &Context, namespace: &str) -> String {
+    format!("{}/{namespace}", context.settings.owner)
 }
 
 /// The annotation `reconcile-at`, as far as status can keep it.
@@ -225,11 +230,14 @@ async fn give_way(
     remembered: &mut Remembered,
 ) -> (Sight, Plan) {
     let viewpoint = Viewpoint { gives_way: true, ..*viewpoint };
+    // SES may have verified the domain meanwhile: it is read last before anything goes.
+    remembered.memory.identity_changed();
     remembered.memory.zone_changed();
     let sight = observe::observe(&viewpoint, &sources(context), &mut remembered.memory, claim)
         .instrument(stage!("observe"))
         .await;
-    let plan = plan::giving_way::plan_giving_way(subject, status, &sight.observation, viewpoint.now);
+    let mut plan = plan::giving_way::plan_giving_way(subject, status, &sight.observation, viewpoint.now);
+    plan.put_off(|a| is_fresh_for(a, &remembered.memory, &viewpoint));
     (sight, plan)
 }
 

@@ -114,10 +114,10 @@ pub struct Claim {
 }
 
 /// Whoever waits for a domain that another object has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Awaited {
-    /// True if it would take an identity that it did not make.
-    pub adopts: bool,
+    /// How an identity has to name it to be taken over by it; `None` if it would take none that it did not make.
+    pub adopter: Option<String>,
 }
 
 impl Claim {
@@ -141,7 +141,7 @@ impl Claim {
     /// The same while SES cannot be asked, for an object that had the identity when it could be: unknown is not lost.
     #[must_use]
     pub fn of_last_holder(&self) -> Self {
-        let (rivals, awaited, mail_from_shared) = (self.rivals, self.awaited, self.mail_from_shared);
+        let (rivals, awaited, mail_from_shared) = (self.rivals, self.awaited.clone(), self.mail_from_shared);
         Self { rivals, awaited, mail_from_shared, ..Self::default() }
     }
 }

@@ -8,7 +8,7 @@ use super::Blocker;
 use crate::api::condition::ConditionType::{self, IdentityReady, Ready};
 use crate::api::condition::find;
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::{Phase, SendingDomain, SendingDomainSpec, SendingDomainStatus};
+use crate::api::v1alpha1::{Phase, SendingDomain, SendingDomainSpec, SendingDomainStatus, VerificationStatus};
 use crate::dns::record::DnsName;
 use crate::observe::observation::Claim;
 
@@ -65,12 +65,15 @@ fn held(claim: &Claim) -> Option<String> {
 
 /// One of several objects that want one domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each says one thing of its status")]
 pub struct Contender {
     /// Its first verification has failed: it comes after all that have not.
     pub has_failed: bool,
     /// Status says that it has the identity: among those that have failed it stays first, or they would change places for
     /// ever.
     pub holds: bool,
+    /// It has left the domain to others, who have had as long since as it had.
+    pub stood_back: bool,
     /// It was refused for nothing but the others, and is neither suspended nor deleted.
     pub waits: bool,
     /// When it was created.
@@ -92,10 +95,18 @@ impl Contender {
         Self {
             has_failed,
             holds,
+            stood_back: status.verification.as_ref().is_some_and(|attempt| has_stood_back(attempt, now)),
             waits: is_refused && !is_still && !has_failed && !holds,
             created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
             uid: object.metadata.uid.clone().unwrap_or_default(),
         }
+    }
+
+    /// It as it stands where nobody `holds` the domain: who was let through and did not come to it for as long does not
+    /// keep it from others.
+    #[must_use]
+    pub fn among(self, holds: bool) -> Self {
+        Self { has_failed: self.has_failed && (holds || !self.stood_back), ..self }
     }
 
     /// True if it comes before `other`.
@@ -114,9 +125,14 @@ impl Contender {
 }
 
 /// True if the first verification of an object has failed, or had when it left its domain to another.
-pub fn has_failed(status: &SendingDomainStatus, now: Timestamp) -> bool {
-    let first = status.verification.as_ref().filter(|attempt| attempt.verified_at.is_none());
-    first.is_some_and(|a| a.yielded_at.is_some() || status.phase == Some(Phase::Failed) || now >= a.deadline.0)
+fn has_failed(status: &SendingDomainStatus, now: Timestamp) -> bool {
+    let first = status.verification.as_ref().filter(|attempt| !attempt.was_verified());
+    first.is_some_and(|a| a.yielded_at.is_some() || status.phase == Some(Phase::Failed) || a.is_over(now))
+}
+
+fn has_stood_back(attempt: &VerificationStatus, now: Timestamp) -> bool {
+    let time = attempt.deadline.0.duration_since(attempt.started_at.0);
+    attempt.yielded_at.as_ref().is_some_and(|since| now.duration_since(since.0) >= time)
 }
 
 /// That the MAIL FROM domain of the spec belongs to somebody else.
@@ -184,7 +200,14 @@ mod tests {
 
     fn contender(has_failed: bool, holds: bool, second: i64) -> Contender {
         let created = Timestamp::from_second(second).ok();
-        Contender { has_failed, holds, waits: !has_failed && !holds, created, uid: second.to_string() }
+        Contender {
+            has_failed,
+            holds,
+            stood_back: false,
+            waits: !has_failed && !holds,
+            created,
+            uid: second.to_string(),
+        }
     }
 
     #[test]
@@ -200,6 +223,17 @@ mod tests {
         ] {
             assert!(first.is_before(&second) && !second.is_before(&first), "{why}");
         }
+    }
+
+    #[test]
+    fn a4_who_was_let_through_and_does_not_come_keeps_the_domain_from_nobody_for_ever() {
+        let (failed, holds) = (true, true);
+        let stood_back = Contender { stood_back: true, ..contender(failed, !holds, 1) };
+        let next = contender(!failed, !holds, 2);
+        assert!(next.is_before(&stood_back.clone().among(holds)), "somebody has it: nobody comes back");
+        assert!(stood_back.clone().among(!holds).is_before(&next), "nobody does");
+        let just_left = contender(failed, !holds, 1);
+        assert!(next.is_before(&just_left.among(!holds)), "the next one has its time first");
     }
 
     #[test]
@@ -231,6 +265,11 @@ mod tests {
         assert!(overdue.has_failed && !overdue.waits);
         let early = serde_json::json!({ "deadline": "1971-01-01T00:00:00Z" });
         assert!(!reads(&|o| o["status"]["verification"] = attempt(early.clone())).has_failed);
+        let again = serde_json::json!({ "startedAt": "1970-01-11T00:00:00Z", "deadline": "1970-01-14T00:00:00Z",
+            "firstStartedAt": "1970-01-01T00:00:00Z" });
+        assert!(reads(&|o| o["status"]["verification"] = attempt(again.clone())).has_failed, "no time is gained");
+        let once = serde_json::json!({ "firstVerifiedAt": "1970-01-02T00:00:00Z" });
+        assert!(!reads(&|o| o["status"]["verification"] = attempt(once.clone())).has_failed, "it was verified once");
         let yielded = serde_json::json!({ "deadline": "1971-01-01T00:00:00Z", "yieldedAt": "1970-01-02T00:00:00Z" });
         assert!(reads(&|o| o["status"]["verification"] = attempt(yielded.clone())).has_failed);
         let verified = serde_json::json!({ "verifiedAt": "1970-01-02T00:00:00Z" });

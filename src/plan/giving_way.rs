@@ -3,29 +3,76 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::identity::{TAG_ADOPTABLE_BY, dkim_has_failed};
 use super::teardown::{Ending, Patience, Release, plan_teardown};
 use super::{Action, Blocker, Plan, Step, Subject};
 use crate::api::condition::ConditionType::IdentityReady;
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::{DeletionPolicy, IdentityOrigin, SendingDomainStatus};
-use crate::observe::observation::{Claim, Observation};
+use crate::api::v1alpha1::{DeletionPolicy, IdentityOrigin, RecordState, SendingDomainStatus};
+use crate::dns::judge;
+use crate::dns::record::WantedRecord;
+use crate::observe::observation::{Claim, Lookups, Observation};
 use crate::ownership::Ownership;
 use crate::ses::identity::{Identity, SesStatus};
 
 /// True if the object has to leave `identity`, which is its own, to another. What SES says of it now decides and not what
 /// status tells of the past: nobody loses a domain that SES has verified.
-pub fn is_due(subject: &Subject<'_>, identity: &Identity, claim: &Claim, now: Timestamp) -> bool {
-    let Some(next) = claim.awaited else { return false };
+///
+/// An object of whose records none is proven wrong is on its way and keeps the domain as long as SES looks for them; where
+/// SES has stopped looking and all are right, it is asked once more first.
+pub fn is_due(subject: &Subject<'_>, identity: &Identity, claim: &Claim, records: Records, now: Timestamp) -> bool {
+    let Some(next) = &claim.awaited else { return false };
     // One that was there before stays, so it is only of use to an object that adopts it.
     let is_of_use = match subject.mark.ownership(&identity.tags) {
         Ownership::Ours(IdentityOrigin::Created) => true,
-        Ownership::Ours(IdentityOrigin::Adopted) => next.adopts,
+        Ownership::Ours(IdentityOrigin::Adopted) => next.adopter.as_deref().is_some_and(|adopter| {
+            subject.allow_adoption || identity.tags.get(TAG_ADOPTABLE_BY).is_some_and(|named| named == adopter)
+        }),
         Ownership::Foreign | Ownership::Unmarked => false,
     };
-    let first = subject.verification.filter(|attempt| attempt.verified_at.is_none());
-    let has_failed = first.is_some_and(|attempt| identity.has_failed() || now >= attempt.deadline.0);
-    is_of_use && has_failed && !was_ever_verified(identity)
+    let Some(attempt) = subject.verification.filter(|attempt| !attempt.was_verified()) else { return false };
+    let is_given_up = dkim_has_failed(identity);
+    // What SES had given up before this object came to it may have been verified once, and is given time.
+    let has_failed = attempt.is_over(now) || (is_given_up && attempt.first_started_at.is_some());
+    let looks_until = attempt.started_at.0.checked_add(SES_LOOKS_FOR).unwrap_or(Timestamp::MAX);
+    let is_on_its_way = match records {
+        Records::Right if is_given_up => attempt.rearms == 0,
+        Records::Right | Records::Unknown => !is_given_up && now < looks_until,
+        Records::Wrong => false,
+    };
+    is_of_use && has_failed && !is_on_its_way && !was_ever_verified(identity)
 }
+
+/// How the required records of an object stand in DNS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Records {
+    /// All are there.
+    Right,
+    /// None is proven to be missing or wrong.
+    Unknown,
+    /// One is, or there are none to look for.
+    Wrong,
+}
+
+impl Records {
+    /// Judges `wanted`.
+    pub fn of(wanted: &[WantedRecord], lookups: &Lookups) -> Self {
+        let is_wrong = |w: &WantedRecord| {
+            w.required && matches!(judge::judge(w, lookups).state, RecordState::Missing | RecordState::Incorrect)
+        };
+        if wanted.is_empty() || wanted.iter().any(is_wrong) {
+            Self::Wrong
+        } else if judge::all_found(wanted, lookups) {
+            Self::Right
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+/// How long SES looks for the records of an identity before it gives up.
+/// Source: <https://docs.aws.amazon.com/ses/latest/dg/creating-identities.html>.
+const SES_LOOKS_FOR: SignedDuration = SignedDuration::from_hours(72);
 
 /// True if SES has the domain verified, or had and looks for its records still.
 fn was_ever_verified(identity: &Identity) -> bool {
@@ -47,7 +94,7 @@ pub fn plan_giving_way(
     now: Timestamp,
 ) -> Plan {
     let identity = seen.identity.known().and_then(Option::as_ref);
-    if !identity.is_some_and(|identity| is_due(subject, identity, &seen.claim, now)) {
+    if !identity.is_some_and(|identity| is_due(subject, identity, &seen.claim, Records::Wrong, now)) {
         return announced();
     }
     // That a deletion would leave everything is no reason to keep the domain from others for ever.

@@ -131,7 +131,8 @@ fn recreation_is_due(subject: &Subject<'_>, identity: &Identity) -> bool {
         && subject.mark.ownership(&identity.tags) == Ownership::Ours(IdentityOrigin::Created)
 }
 
-fn dkim_has_failed(identity: &Identity) -> bool {
+/// True if SES does not look for the DKIM records any more.
+pub fn dkim_has_failed(identity: &Identity) -> bool {
     identity.verification == Some(SesStatus::Failed) || identity.dkim.status == SesStatus::Failed
 }
 
@@ -167,6 +168,7 @@ pub fn believed(
     if let Some(attempt) = &mut status.verification {
         let start = attempt.started_at.0.max(created).min(now);
         attempt.started_at = Time(start);
+        attempt.first_started_at = attempt.first_started_at.take().map(|first| Time(first.0.max(created).min(now)));
         attempt.deadline = Time(start.checked_add(timeout).unwrap_or(Timestamp::MAX));
     }
     status

@@ -240,10 +240,11 @@ pub fn plan(subject: &Subject<'_>, seen: &Observation, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     // Only an identity of ours may show its tokens and have its records written.
     if let Some(identity) = identity::plan_identity(subject, seen, &mut plan) {
-        if giving_way::is_due(subject, identity, &seen.claim, now) {
+        plan.wanted = desired::records_to_have(subject.spec, identity, &seen.claim, subject.region);
+        let records = giving_way::Records::of(&plan.wanted, &seen.lookups);
+        if giving_way::is_due(subject, identity, &seen.claim, records, now) {
             return giving_way::announced();
         }
-        plan.wanted = desired::records_to_have(subject.spec, identity, &seen.claim, subject.region);
         identity::plan_verification(subject, identity, seen, now, &mut plan);
         if plan.actions.contains(&Action::DeleteIdentity) {
             return plan;

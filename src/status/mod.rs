@@ -22,7 +22,8 @@ use crate::api::v1alpha1::{IdentityStatus, Phase, SendingDomainStatus, Verificat
 use crate::execute::Outcome;
 use crate::observe::observation::{Observation, Observed};
 use crate::ownership::Ownership;
-use crate::plan::{Action, Plan, Step, Subject, claims};
+use crate::plan::identity::dkim_has_failed;
+use crate::plan::{Action, Plan, Step, Subject};
 use crate::ses::identity::Identity;
 use crate::text::printable;
 
@@ -109,8 +110,18 @@ pub fn compute(old: &SendingDomainStatus, report: &Report<'_>) -> SendingDomainS
 /// right after the write and a change of the spec would leave records of which nobody knows. `None` if it says so already.
 pub fn ahead(old: &SendingDomainStatus, report: &Report<'_>) -> Option<SendingDomainStatus> {
     let writes = !report.plan.gives_way && report.plan.actions.iter().any(|a| a.step() == Step::Records);
-    let dns = writes.then(|| dns::status(old, report)).filter(|dns| old.dns.as_ref() != Some(dns))?;
-    Some(SendingDomainStatus { dns: Some(dns), ..old.clone() })
+    let dns = writes.then(|| dns::status(old, report)).filter(|dns| old.dns.as_ref() != Some(dns));
+    // Likewise that the domain is left to another: with the identity goes what would tell it.
+    let left = old.verification.as_ref().filter(|v| report.plan.gives_way && v.yielded_at.is_none());
+    let left = left.map(|v| VerificationStatus { yielded_at: yielded_at(v, report.now), ..v.clone() });
+    if dns.is_none() && left.is_none() {
+        return None;
+    }
+    Some(SendingDomainStatus {
+        dns: dns.or_else(|| old.dns.clone()),
+        verification: left.or_else(|| old.verification.clone()),
+        ..old.clone()
+    })
 }
 
 /// The status of a suspended object: it follows the generation, an existing Ready stays, and nothing is under way.
@@ -195,6 +206,14 @@ fn is_nearly_over(attempt: &VerificationStatus, now: Timestamp) -> bool {
 /// The clock starts with the identity, and starts again when SES is asked to look again and when the tokens change.
 fn verification(old: &SendingDomainStatus, report: &Report<'_>) -> Option<VerificationStatus> {
     let Some(identity) = report.identity() else { return spent(old, report) };
+    let before = old.verification.as_ref();
+    let first_verified_at = before
+        .and_then(|v| v.first_verified_at.clone().or_else(|| v.verified_at.clone()))
+        .or_else(|| (identity.is_dkim_verified() || identity.verified_for_sending).then_some(Time(report.now)));
+    let first_started_at = match before.filter(|v| v.yielded_at.is_none()) {
+        Some(attempt) => attempt.first_started_at.clone(),
+        None => (!dkim_has_failed(identity)).then_some(Time(report.now)),
+    };
     let deadline = |start: Timestamp| Time(start.checked_add(report.timeout).unwrap_or(Timestamp::MAX));
     let fresh = |rearms| VerificationStatus {
         started_at: Time(report.now),
@@ -202,6 +221,8 @@ fn verification(old: &SendingDomainStatus, report: &Report<'_>) -> Option<Verifi
         verified_at: None,
         warned_at: None,
         yielded_at: None,
+        first_verified_at: first_verified_at.clone(),
+        first_started_at: first_started_at.clone(),
         rearms,
     };
     let Some(last) = old.verification.as_ref().filter(|_| old.has_identity()) else {
@@ -216,16 +237,22 @@ fn verification(old: &SendingDomainStatus, report: &Report<'_>) -> Option<Verifi
     if rearmed {
         return Some(fresh(last.rearms.saturating_add(1)));
     }
-    Some(VerificationStatus { deadline: deadline(last.started_at.0), yielded_at: None, ..last.clone() })
+    let yielded_at = if report.plan.gives_way { yielded_at(last, report.now) } else { None };
+    let deadline = deadline(last.started_at.0);
+    Some(VerificationStatus { deadline, yielded_at, first_verified_at, first_started_at, ..last.clone() })
 }
 
-/// The failed attempt of an object that has left its domain to another: as long as anybody else wants the domain, it comes
-/// after all who have not failed.
+/// When the object left its domain to another: with the first thing that it takes away for that.
+fn yielded_at(attempt: &VerificationStatus, now: Timestamp) -> Option<Time> {
+    attempt.yielded_at.clone().or(Some(Time(now)))
+}
+
+/// What is known of the attempts of an object that has no identity now, as long as anybody else wants the domain: it
+/// decides who comes first.
 fn spent(old: &SendingDomainStatus, report: &Report<'_>) -> Option<VerificationStatus> {
-    let is_spent = report.seen.claim.rivals && claims::has_failed(old, report.now);
-    let last = old.verification.clone().filter(|_| is_spent)?;
-    let yielded_at = last.yielded_at.clone().or(Some(Time(report.now)));
-    Some(VerificationStatus { yielded_at, ..last })
+    let last = old.verification.clone().filter(|_| report.seen.claim.rivals)?;
+    let first_verified_at = last.first_verified_at.clone().or_else(|| last.verified_at.clone());
+    Some(VerificationStatus { verified_at: None, warned_at: None, first_verified_at, ..last })
 }
 
 /// True if the object was Ready before.
