@@ -84,6 +84,7 @@ fn a4_nobody_loses_a_domain_that_ses_has_verified_or_that_may_still_be() {
     keeps(&|w| identity(w).verification = Some(SesStatus::TemporaryFailure));
     keeps(&|w| identity(w).dkim.status = SesStatus::Success);
     keeps(&|w| identity(w).verified_for_sending = true);
+    keeps(&|w| identity(w).succeeded_once = true);
     keeps(&|w| w.claim.awaited = None);
     keeps(&|w| w.status.verification = None);
     keeps(&|w| {

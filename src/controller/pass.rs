@@ -131,7 +131,9 @@ async fn live(
         write::status(api, &object, &ahead, context, remembered).await?;
         written.clone_from(&remembered.written);
     }
-    let outcome = if context.settings.dry_run {
+    // With a CustomResourceDefinition that drops the word of it, the object would come first again, and again.
+    let is_forgotten = plan.gives_way && !written.as_ref().unwrap_or(&object).status.as_ref().is_some_and(has_yielded);
+    let outcome = if context.settings.dry_run || is_forgotten {
         nothing.clone()
     } else {
         carry_out(&plan.actions, &sight, viewpoint.caller(), &object, context, remembered, now).await
@@ -148,6 +150,10 @@ async fn live(
 /// How an identity names the objects of a namespace that may take it over.
 pub(super) fn adopter(context: &Context, namespace: &str) -> String {
     format!("{}/{namespace}", context.settings.owner)
+}
+
+fn has_yielded(status: &SendingDomainStatus) -> bool {
+    status.verification.as_ref().is_some_and(|attempt| attempt.yielded_at.is_some())
 }
 
 /// The annotation `reconcile-at`, as far as status can keep it.

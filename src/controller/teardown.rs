@@ -34,16 +34,12 @@ pub async fn pass(
     context: &Context,
     remembered: &mut Remembered,
 ) -> Result<Done, Error> {
-    // The watch may be behind: another object of this name may have been created since, whose domain must not suffer.
-    let live = api.get_opt(&object.name_any()).await?;
-    let Some(object) = live.filter(|o| o.uid() == object.uid() && o.metadata.deletion_timestamp.is_some()) else {
-        return Ok(forget(object, context));
-    };
+    let Some(object) = still_ends(api, object).await? else { return Ok(forget(object, context)) };
     if !finalizer::is_set(&object) {
         return Ok(forget(&object, context));
     }
     write::tell(context, &object, Some(&status_of(&object)));
-    let Some((teardown, outcome)) = Box::pin(take_away(&object, namespace, context, remembered)).await else {
+    let Some((teardown, outcome)) = Box::pin(take_away(api, &object, namespace, context, remembered)).await? else {
         return Ok(waiting(Duration::ZERO));
     };
     if outcome.dry_run {
@@ -139,12 +135,20 @@ fn rehearsed(teardown: &Teardown) -> String {
 }
 
 /// Observes, plans and executes the end; `None` if the identity is in another region than was thought.
+/// `object` as it is now, if it is still the one that is being deleted. The watch may be behind, and reading the world takes
+/// time: another object of this name may have been created since, whose domain must not suffer.
+async fn still_ends(api: &Api<SendingDomain>, object: &SendingDomain) -> Result<Option<SendingDomain>, Error> {
+    let live = api.get_opt(&object.name_any()).await?;
+    Ok(live.filter(|o| o.uid() == object.uid() && o.metadata.deletion_timestamp.is_some()))
+}
+
 async fn take_away(
+    api: &Api<SendingDomain>,
     object: &SendingDomain,
     namespace: &str,
     context: &Context,
     remembered: &mut Remembered,
-) -> Option<(Teardown, Outcome)> {
+) -> Result<Option<(Teardown, Outcome)>, Error> {
     let now = now();
     let status = status_of(object);
     let account = remembered.at_its_place(account(object, context), object);
@@ -162,7 +166,7 @@ async fn take_away(
     if is_to_go {
         match place::look_elsewhere(object, &sight.observation.identity, caller, &mark, context, remembered).await {
             Elsewhere::Nothing => {}
-            Elsewhere::Found => return None,
+            Elsewhere::Found => return Ok(None),
             Elsewhere::Unknown(fault) => sight.observation.identity = Observed::Unavailable(fault),
         }
     }
@@ -173,11 +177,14 @@ async fn take_away(
     };
     let teardown = stage!("plan").in_scope(|| plan_teardown(&ending, &status, &sight.observation, patience, now));
     if context.settings.dry_run {
-        return Some((teardown, Outcome { dry_run: true, ..Outcome::default() }));
+        return Ok(Some((teardown, Outcome { dry_run: true, ..Outcome::default() })));
+    }
+    if !teardown.actions.is_empty() && still_ends(api, object).await?.is_none_or(|live| !finalizer::is_set(&live)) {
+        return Ok(None);
     }
     let outcome = carry_out(&teardown.actions, &sight, caller, object, context, remembered, now).await;
     write::events(context, object, &status::events::between(&status, &status, &outcome));
-    Some((teardown, outcome))
+    Ok(Some((teardown, outcome)))
 }
 
 async fn blocked(

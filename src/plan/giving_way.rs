@@ -77,7 +77,10 @@ const SES_LOOKS_FOR: SignedDuration = SignedDuration::from_hours(72);
 /// True if SES has the domain verified, or had and looks for its records still.
 fn was_ever_verified(identity: &Identity) -> bool {
     let tells = |status: &SesStatus| matches!(status, SesStatus::Success | SesStatus::TemporaryFailure);
-    identity.verified_for_sending || identity.verification.as_ref().is_some_and(tells) || tells(&identity.dkim.status)
+    identity.succeeded_once
+        || identity.verified_for_sending
+        || identity.verification.as_ref().is_some_and(tells)
+        || tells(&identity.dkim.status)
 }
 
 /// The plan before the places of the records were looked at.

@@ -164,6 +164,7 @@ impl Client {
             tags: new.tags.clone(),
             error: None,
             zone_seen: None,
+            succeeded_once: false,
         })
     }
 
@@ -416,6 +417,7 @@ fn identity(output: &GetEmailIdentityOutput) -> Identity {
         tags: output.tags().iter().map(|t| (t.key().to_owned(), t.value().to_owned())).collect(),
         error: output.verification_info().and_then(|i| i.error_type()).map(|e| e.as_str().to_owned()),
         zone_seen: output.verification_info().and_then(|i| i.soa_record()).and_then(zone_seen),
+        succeeded_once: output.verification_info().is_some_and(|i| i.last_success_timestamp().is_some()),
     }
 }
 

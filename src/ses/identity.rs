@@ -77,6 +77,8 @@ pub struct Identity {
     pub error: Option<String>,
     /// The zone that SES saw when it looked.
     pub zone_seen: Option<ZoneSeen>,
+    /// True if SES has found the domain's records once (`VerificationInfo.LastSuccessTimestamp`).
+    pub succeeded_once: bool,
 }
 
 /// What SES tells of the zone's start of authority (`VerificationInfo.SOARecord`).

@@ -7,6 +7,7 @@ use kube::Api;
 use kube::api::DeleteParams;
 use serde_json::json;
 use testbed::cloudflare::{ZoneChange, ZoneStatus};
+use testbed::ses::{Failure, Operation};
 use testbed::world::object;
 
 use crate::rig::{DOMAIN, LIMIT, NAME, Rig, SECRET, ZONE};
@@ -177,6 +178,32 @@ async fn an_object_that_never_got_anywhere_goes_at_once() {
     rig.world.delete(&rig.namespace, NAME).await.unwrap();
     gone(&rig).await;
     assert!(rig.identity().is_none());
+    rig.finish().await;
+}
+
+/// The clean-up of an object is under way when somebody takes its finalizer away and creates it again.
+#[tokio::test]
+async fn g5_a_clean_up_that_comes_late_leaves_the_next_object_of_the_name_alone() {
+    let rig = Rig::start().await;
+    let first = rig.verified_cloudflare().await;
+    let (tokens, ours) = (rig.identity().unwrap().tokens, rig.ours());
+    rig.reset_calls();
+    rig.world.ses().fail_next_for(Operation::GetEmailIdentity, 1, Failure::Delay(4000));
+    rig.world.delete(&rig.namespace, NAME).await.unwrap();
+    let asked = Instant::now();
+    while rig.outside_calls() == 0 {
+        assert!(asked.elapsed() < LIMIT, "no clean-up began");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    rig.patch(&json!({ "metadata": { "finalizers": null } })).await;
+    rig.create(&object::cloudflare(NAME, DOMAIN, SECRET)).await;
+    tokio::time::sleep(Duration::from_secs(4).saturating_sub(asked.elapsed())).await;
+    let second = rig.ready().await;
+    assert_ne!(first["metadata"]["uid"], second["metadata"]["uid"]);
+    assert_eq!(rig.identity().unwrap().tokens, tokens, "it takes the identity up");
+    assert_eq!(rig.ours(), ours);
+    assert!(rig.outside_writes().is_empty(), "{:?}", rig.outside_writes());
+    assert_eq!(second["metadata"]["finalizers"], json!(["sendingdomain.dev/cleanup"]));
     rig.finish().await;
 }
 

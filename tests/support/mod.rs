@@ -142,6 +142,7 @@ pub fn identity() -> Identity {
         tags: mark().tags(sending_domain_operator::api::v1alpha1::IdentityOrigin::Created, None),
         error: None,
         zone_seen: None,
+        succeeded_once: false,
     }
 }
 

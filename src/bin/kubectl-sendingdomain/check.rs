@@ -118,6 +118,7 @@ fn of_arguments(domain: &str, args: &CheckArgs) -> Result<(Owner, Vec<WantedReco
         tags: std::collections::BTreeMap::new(),
         error: None,
         zone_seen: None,
+        succeeded_once: false,
     };
     let owner = Owner { domain: domain.to_owned(), ..Owner::default() };
     Ok((owner, wanted_records(&spec, &identity, &region)))
