@@ -6,6 +6,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::status::DnsProviderName;
+
 /// Who writes the DNS records: at most one of the providers.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -114,4 +116,15 @@ pub enum DnsProvider<'a> {
     Cloudflare(&'a CloudflareSpec),
     /// ExternalDNS.
     ExternalDns(&'a ExternalDnsSpec),
+}
+
+impl DnsProvider<'_> {
+    /// Its name in status.
+    pub fn name(&self) -> DnsProviderName {
+        match self {
+            Self::Manual => DnsProviderName::Manual,
+            Self::Cloudflare(_) => DnsProviderName::Cloudflare,
+            Self::ExternalDns(_) => DnsProviderName::ExternalDns,
+        }
+    }
 }

@@ -6,14 +6,15 @@ use futures::stream::{self, StreamExt};
 
 use super::memory::Memory;
 use super::observation::{Left, Lookups, Observed, ServedBy, ZoneView};
+use super::records::QUESTIONS;
 use super::zone::Asked;
-use super::{QUESTIONS, Sources, Viewpoint, hash};
-use crate::api::v1alpha1::{DnsProvider, DnsProviderName, PreviousPlace, SecretKeyRef};
+use super::{Sources, Viewpoint, hash};
+use crate::api::v1alpha1::{DnsProvider, DnsProviderName, PreviousPlace};
 use crate::dns::cloudflare::ApiToken;
 use crate::dns::judge;
 use crate::dns::lookup::Resolver;
 use crate::dns::record::{DnsName, WantedRecord};
-use crate::plan::{Step, records};
+use crate::plan::{Step, places, records};
 
 /// What was seen of them.
 #[derive(Default)]
@@ -35,7 +36,7 @@ pub(super) async fn observe(
     cause: u64,
 ) -> Seen {
     let mut seen = Seen::default();
-    let places = from.left_places();
+    let places = from.places().left;
     if places.is_empty() {
         return seen;
     }
@@ -46,7 +47,8 @@ pub(super) async fn observe(
     seen.served = served.cloned().unwrap_or_default();
     for place in places {
         let key = hash(&place.zone_id);
-        let is_current = now.is_some_and(|view| Some(view.zone.id.as_str()) == place.zone_id.as_deref());
+        // The zone that is looked at as the one to write is looked at once.
+        let is_current = places::is_wanted(&place, DnsProviderName::Cloudflare, now.map(|view| view.zone.id.as_str()));
         let twice = seen.places.iter().any(|other| other.place.is_same(&place));
         let can_be_read = place.provider == DnsProviderName::Cloudflare && !is_current;
         if twice || (from.ends() && is_current) {
@@ -78,7 +80,9 @@ async fn read(
     cause: u64,
     seen: &mut Seen,
 ) -> Observed<ZoneView> {
-    let (Some(reference), Some(id)) = (secret_of(place), &place.zone_id) else { return Observed::NotConfigured };
+    let (Some(reference), Some(id)) = (places::secret_of(place), &place.zone_id) else {
+        return Observed::NotConfigured;
+    };
     let token = match super::read_token(from, sources, &reference, memory).await {
         Ok(token) => token,
         Err(fault) => return Observed::Unavailable(fault),
@@ -108,11 +112,6 @@ async fn read(
             Observed::Unavailable(fault)
         }
     }
-}
-
-/// The Secret that opens a place.
-pub(super) fn secret_of(place: &PreviousPlace) -> Option<SecretKeyRef> {
-    Some(SecretKeyRef { name: place.secret_name.clone()?, key: place.secret_key.clone()? })
 }
 
 /// Whom the world asks for these names, as far as it can be found out: what the authority of the zone and the zone above

@@ -6,10 +6,12 @@ pub mod duels;
 mod endpoint;
 mod evidence;
 pub mod holds;
+mod identity;
 pub mod kept;
 mod left;
 pub mod memory;
 pub mod observation;
+mod records;
 pub mod secret;
 pub mod zone;
 
@@ -19,28 +21,21 @@ use std::time::Duration;
 
 pub use self::endpoint::fault as endpoint_fault;
 
-use futures::stream::{self, StreamExt};
 use k8s_openapi::jiff::Timestamp;
 
-use self::evidence::Inquiry;
 use self::memory::Memory;
-use self::observation::{Claim, Fault, Lookups, Observation, Observed, Question, ZoneView};
+use self::observation::{Claim, Fault, Lookups, Observation, Observed, ZoneView};
 use self::zone::{Ages, Asked, Zones};
-use crate::api::v1alpha1::{
-    CloudflareSpec, ConflictPolicy, DeletionPolicy, DnsProvider, DnsProviderName, PreviousPlace, RecordPurpose,
-    RecordState, SecretKeyRef, SendingDomain, SendingDomainSpec, SendingDomainStatus,
-};
+use crate::api::v1alpha1::{DeletionPolicy, SecretKeyRef, SendingDomain, SendingDomainSpec, SendingDomainStatus};
 use crate::dns::cloudflare::{self, ApiToken};
 use crate::dns::evidence::Evidence;
-use crate::dns::judge;
-use crate::dns::lookup::{Lookup, Resolver};
-use crate::dns::record::{DnsName, WantedRecord};
+use crate::dns::lookup::Resolver;
+use crate::dns::record::DnsName;
 use crate::ownership::{Mark, Ownership};
+use crate::plan::places::Places;
 use crate::plan::{Step, claims, desired};
 use crate::ses;
 use crate::ses::client::{Account, Caller};
-use crate::ses::error::Kind;
-use crate::ses::inventory::Seen;
 use crate::ses::line::Asker;
 use crate::status::schedule::Pace;
 
@@ -105,43 +100,8 @@ impl Viewpoint<'_> {
         self.object.status.as_ref().is_some_and(SendingDomainStatus::has_identity)
     }
 
-    /// Where the records are: at the place of the spec, and for the clean-up of a spec without one where status says that
-    /// they were written. That is a hint, and needs no more: only what carries our mark is taken away there.
-    fn place(&self) -> Option<CloudflareSpec> {
-        if let DnsProvider::Cloudflare(spec) = self.spec().dns_provider() {
-            return Some(spec.clone());
-        }
-        let last = self.last_place().filter(|_| self.ends())?;
-        let api_token_secret_ref = left::secret_of(&last)?;
-        Some(CloudflareSpec { api_token_secret_ref, zone_id: last.zone_id, conflict_policy: ConflictPolicy::Fail })
-    }
-
-    /// The zone that status says the records were written to last, if the domain can be in it.
-    fn last_place(&self) -> Option<PreviousPlace> {
-        let place = self.object.status.as_ref()?.dns.as_ref()?.zone_place()?;
-        self.can_be_in(&place).then_some(place)
-    }
-
-    /// The places that status says the spec has left, as far as the domain can be there. For clean-up also the last one: it
-    /// is looked at beside that of the spec, for status may be wrong, and the zone of the spec may have changed.
-    fn left_places(&self) -> Vec<PreviousPlace> {
-        let dns = self.object.status.as_ref().and_then(|s| s.dns.as_ref());
-        let mut places: Vec<PreviousPlace> = dns.map(|dns| dns.previous.clone()).unwrap_or_default();
-        if self.ends() {
-            let is_here = |last: &PreviousPlace| {
-                self.place().is_some_and(|p| {
-                    p.zone_id == last.zone_id && left::secret_of(last).as_ref() == Some(&p.api_token_secret_ref)
-                })
-            };
-            places.extend(self.last_place().filter(|last| !is_here(last)));
-        }
-        places.retain(|place| place.provider == DnsProviderName::ExternalDns || self.can_be_in(place));
-        places
-    }
-
-    fn can_be_in(&self, place: &PreviousPlace) -> bool {
-        let zone = place.zone_name.as_deref().map(DnsName::new);
-        zone.is_some_and(|zone| DnsName::new(&self.spec().domain).is_within(&zone))
+    fn places(&self) -> Places {
+        Places::of(self.spec(), self.object.status.as_ref(), self.ends())
     }
 }
 
@@ -181,7 +141,7 @@ pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut M
         });
     }
     memory.contested(claim.is_contested());
-    let identity = observe_identity(from, sources, memory).await;
+    let identity = identity::observe(from, sources, memory).await;
     // Nothing is asked on behalf of an identity of somebody else.
     let ours = identity.known().and_then(Option::as_ref).filter(|identity| is_ours(from, identity));
     let claim = match ours {
@@ -198,11 +158,11 @@ pub async fn observe(from: &Viewpoint<'_>, sources: &Sources<'_>, memory: &mut M
     let cause = hash(&(place, ours.is_some_and(ses::identity::Identity::is_dkim_verified)));
     let endpoint = endpoint::observe(from, sources).await;
     let (lookups, evidence) = match ours {
-        Some(identity) if !from.ends() => Box::pin(observe_dns(from, sources, memory, identity, &claim)).await,
+        Some(identity) if !from.ends() => Box::pin(records::observe(from, sources, memory, identity, &claim)).await,
         Some(_) | None => (Lookups::new(), Evidence::default()),
     };
     let wanted = ours.map(|identity| desired::records_to_have(from.spec(), identity, &claim, &from.account.region));
-    let wanted = wanted.filter(|wanted| is_complete(wanted)).unwrap_or_default();
+    let wanted = wanted.filter(|wanted| records::is_complete(wanted)).unwrap_or_default();
     let left = left::observe(from, sources, memory, zone.known(), &wanted, &lookups, cause).await;
     let observation = Observation {
         identity,
@@ -238,90 +198,13 @@ fn is_ours(from: &Viewpoint<'_>, identity: &ses::identity::Identity) -> bool {
     matches!(from.mark.ownership(&identity.tags), Ownership::Ours(_))
 }
 
-async fn observe_identity(
-    from: &Viewpoint<'_>,
-    sources: &Sources<'_>,
-    memory: &mut Memory,
-) -> Observed<Option<ses::identity::Identity>> {
-    let cause = hash(&(from.generation, from.account));
-    // Whose it is decides how soon it is looked at again: what is in the way may be taken away at any time.
-    let foreign = memory.identity().and_then(Option::as_ref).is_some_and(|i| !is_ours(from, i));
-    let pace = if foreign { Pace { verified: from.pace.terminal(), ..from.pace } } else { from.pace };
-    let mut waiting = None;
-    if let Err(error) = sight(from, sources, memory, foreign).await {
-        waiting = Some(fault_of(&error));
-    } else if memory.identity_is_due(from.ready, from.now, pace)
-        && memory.standing_read(Step::Identity, cause, from.now).is_none()
-    {
-        match sources.ses.get(from.caller(), &from.spec().domain).await {
-            Ok(identity) => {
-                memory.read_succeeded(Step::Identity);
-                memory.identity_read(identity, Timestamp::now());
-            }
-            // Its place in the line is kept, and it is woken.
-            Err(error) if error.kind == Kind::NoBudget => waiting = Some(fault_of(&error)),
-            Err(error) => memory.read_failed(Step::Identity, fault_of(&error), cause, from.now, from.pace),
-        }
-    }
-    // What was read before a read that failed is not known any more; only a read that had to wait for its turn is none
-    // that failed, as long as nothing is to be taken away.
-    let fault = memory.standing_read(Step::Identity, cause, from.now);
-    match (memory.identity(), fault, waiting) {
-        (Some(identity), None, waiting) if waiting.is_none() || !from.ends() => Observed::Known(identity.clone()),
-        (_, Some(fault), _) | (_, None, Some(fault)) => Observed::Unavailable(fault),
-        (_, None, None) => Observed::NotConfigured,
-    }
-}
-
-fn fault_of(error: &ses::error::Error) -> Fault {
-    Fault { reason: error.reason(), message: error.to_string(), class: error.class() }
-}
-
-/// Looks into the inventory, where a fleet is worth a listing.
-///
-/// # Errors
-/// If the first listing is not there yet, and nothing is known of the identity.
-async fn sight(
-    from: &Viewpoint<'_>,
-    sources: &Sources<'_>,
-    memory: &mut Memory,
-    foreign: bool,
-) -> Result<(), ses::error::Error> {
-    // Only a reading tells whether what is in the way has changed hands, and what is ours when it is to be taken away.
-    if from.fleet <= FEW || foreign || from.ends() {
-        memory.sighted(None, Duration::ZERO);
-        return Ok(());
-    }
-    let wants = memory.listing_wanted(from.ready, from.now, from.pace);
-    let seen = sources.ses.look(from.caller(), &from.spec().domain, wants).await;
-    let sighting = match seen {
-        Seen::Listed(sighting) => Some(sighting),
-        Seen::NotYet if memory.identity().is_none() => {
-            return Err(ses::error::Error::no_budget("ListEmailIdentities", Duration::ZERO));
-        }
-        Seen::NotYet | Seen::Unlisted => None,
-    };
-    let turns = u32::try_from(from.fleet).unwrap_or(u32::MAX).saturating_mul(ROTATION);
-    let rotation = sources.ses.pace().saturating_mul(turns).min(LONGEST_ROTATION).max(from.pace.verified);
-    memory.sighted(sighting, rotation);
-    Ok(())
-}
-
-/// So few identities are read one by one, which tells more than a listing and costs no more.
-const FEW: usize = 3;
-/// Identities that the listing says nothing new of are read in rotation, one in so many requests that SES would take: of a
-/// hundred domains each every seven hours.
-const ROTATION: u32 = 250;
-/// However many there are, each is read once in this time.
-const LONGEST_ROTATION: Duration = Duration::from_hours(7 * 24);
-
 async fn observe_zone(
     from: &Viewpoint<'_>,
     sources: &Sources<'_>,
     memory: &mut Memory,
     has_tokens: bool,
 ) -> (Option<ApiToken>, Observed<ZoneView>, u64) {
-    let Some(spec) = from.place() else {
+    let Some(spec) = from.places().current else {
         memory.forget_zone();
         return (None, Observed::NotConfigured, hash(&from.generation));
     };
@@ -379,90 +262,6 @@ async fn read_token(
         Err(fault) if from.ends() => memory.token(reference).cloned().ok_or(fault),
         Err(fault) => Err(fault),
     }
-}
-
-async fn observe_dns(
-    from: &Viewpoint<'_>,
-    sources: &Sources<'_>,
-    memory: &mut Memory,
-    identity: &ses::identity::Identity,
-    claim: &Claim,
-) -> (Lookups, Evidence) {
-    let wanted = desired::records_to_have(from.spec(), identity, claim, &from.account.region);
-    let Some(resolver) = sources.resolver else {
-        // Nobody looks, so nothing keeps SES from finding the records.
-        memory.looked_up(is_complete(&wanted), false, from.now);
-        return (Lookups::new(), Evidence::default());
-    };
-    // Whoever waits for the list of records gets it first: silent name servers can draw the look-ups out.
-    let is_listed = from.object.status.as_ref().is_some_and(|s| !s.records.is_empty());
-    if !is_listed && !identity.is_dkim_verified() && memory.puts_first_look_off() {
-        return (Lookups::new(), Evidence::default());
-    }
-    let lookups = observe_records(from, resolver, memory, &wanted).await;
-    let inquiry = Inquiry {
-        resolver,
-        domain: DnsName::new(&from.spec().domain),
-        wanted: &wanted,
-        lookups: &lookups,
-        dmarc: from.spec().dmarc.as_ref(),
-        ready: from.ready,
-        pace: from.pace,
-        now: from.now,
-    };
-    let evidence = inquiry.gather(memory.evidence()).await;
-    (lookups, evidence)
-}
-
-async fn observe_records(
-    from: &Viewpoint<'_>,
-    resolver: &Resolver,
-    memory: &mut Memory,
-    wanted: &[WantedRecord],
-) -> Lookups {
-    let questions: Vec<Question> = wanted.iter().map(|w| (w.name.clone(), w.data.record_type())).collect();
-    // While something is to be taken away elsewhere, only what DNS says now counts. What was told to be left behind is
-    // looked at again as rarely as everything else of a Ready object.
-    let places = from.left_places();
-    let settled = from.ready && places.iter().all(PreviousPlace::is_left_behind);
-    if let Some(lookups) = memory.lookups(&questions, settled, from.now, from.pace) {
-        return lookups.clone();
-    }
-    let names = wanted.iter().filter(|w| w.required && !places.is_empty()).map(|w| w.name.clone());
-    // Before the questions, which then go to just those name servers and not to what was remembered.
-    let served = left::who_serves(resolver, names).await;
-    let before = memory.last_lookups();
-    let compared = |(question, lookup): (Question, Lookup)| {
-        let compared = lookup.compared_with(before.and_then(|before| before.get(&question)));
-        (question, compared)
-    };
-    let lookups: Lookups = look_up(resolver, questions).await.into_iter().map(compared).collect();
-    let wrong =
-        |w: &WantedRecord| matches!(judge::judge(w, &lookups).state, RecordState::Missing | RecordState::Incorrect);
-    let lost = wanted.iter().filter(|w| w.required).any(wrong);
-    memory.looked_up(is_complete(wanted) && !lost, lost, from.now);
-    memory.lookups_read(lookups.clone(), from.now);
-    memory.served_read(served);
-    lookups
-}
-
-/// True if the DKIM records are among the wanted ones: they are left out until SES has handed out its tokens.
-fn is_complete(wanted: &[WantedRecord]) -> bool {
-    wanted.iter().filter(|w| w.purpose == RecordPurpose::Dkim).count() == ses::identity::DKIM_TOKENS
-}
-
-/// How many questions of one object are under way at once.
-const QUESTIONS: usize = 8;
-
-async fn look_up(resolver: &Resolver, questions: Vec<Question>) -> Lookups {
-    stream::iter(questions)
-        .map(|(name, record_type)| async move {
-            let answer = resolver.ask(&name, record_type).await;
-            ((name, record_type), answer)
-        })
-        .buffer_unordered(QUESTIONS)
-        .collect()
-        .await
 }
 
 fn hash(value: &impl Hash) -> u64 {

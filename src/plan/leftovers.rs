@@ -3,7 +3,7 @@
 //!
 //! Status only says where to look. What is taken away carries our mark, and is never where records are wanted now.
 
-use super::{Action, Plan, Step, Subject, endpoint, records, teardown};
+use super::{Action, Plan, Step, Subject, endpoint, places, records, teardown};
 use crate::api::condition::ConditionType::RecordsSynced;
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{DnsProvider, DnsProviderName, PreviousPlace};
@@ -36,9 +36,11 @@ pub fn plan_leftovers(subject: &Subject<'_>, identity: &Identity, seen: &Observa
         return;
     }
     let published = is_published(subject, identity, seen, plan);
-    let mut places = Vec::new();
+    let now = seen.zone.known().map(|view| view.zone.id.as_str());
+    let is_wanted = |place: &PreviousPlace| places::is_wanted(place, subject.spec.dns_provider().name(), now);
+    let mut remembered = Vec::new();
     for left in &seen.left {
-        let fate = if is_wanted(&left.place, subject, seen) {
+        let fate = if is_wanted(&left.place) {
             Fate::Empty
         } else if !published && left.place.is_left_behind() {
             // What was told stays true while DNS or a repair is waited for.
@@ -52,32 +54,21 @@ pub fn plan_leftovers(subject: &Subject<'_>, identity: &Identity, seen: &Observa
         };
         match fate {
             Fate::Empty => {}
-            Fate::AsBefore => places.push(left.place.clone()),
-            Fate::Needed(message) => places.push(noted(&left.place, Reason::WaitingForDNS.as_str(), &message)),
-            Fate::LeftBehind(message) => places.push(noted(&left.place, PreviousPlace::LEFT_BEHIND, &message)),
+            Fate::AsBefore => remembered.push(left.place.clone()),
+            Fate::Needed(message) => remembered.push(noted(&left.place, Reason::WaitingForDNS.as_str(), &message)),
+            Fate::LeftBehind(message) => remembered.push(noted(&left.place, PreviousPlace::LEFT_BEHIND, &message)),
             Fate::Remove(action) => {
                 plan.actions.push(action);
-                places.push(PreviousPlace { reason: None, message: None, ..left.place.clone() });
+                remembered.push(PreviousPlace { reason: None, message: None, ..left.place.clone() });
             }
         }
     }
-    plan.left = Some(places);
+    plan.left = Some(remembered);
 }
 
 /// `place` with what is to be said of it. What was said to be left behind is said once.
 fn noted(place: &PreviousPlace, reason: &str, message: &str) -> PreviousPlace {
     PreviousPlace { reason: Some(reason.to_owned()), message: Some(printable(message, 1000)), ..place.clone() }
-}
-
-/// True if the records are wanted at this very place (again).
-fn is_wanted(place: &PreviousPlace, subject: &Subject<'_>, seen: &Observation) -> bool {
-    match (subject.spec.dns_provider(), place.provider) {
-        (DnsProvider::ExternalDns(_), DnsProviderName::ExternalDns) => true,
-        (DnsProvider::Cloudflare(_), DnsProviderName::Cloudflare) => {
-            seen.zone.known().is_some_and(|view| Some(view.zone.id.as_str()) == place.zone_id.as_deref())
-        }
-        _ => false,
-    }
 }
 
 /// True if everything is written at the new place, and DNS answers it.

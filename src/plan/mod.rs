@@ -12,6 +12,7 @@ pub mod endpoint;
 pub mod giving_way;
 pub mod identity;
 pub mod leftovers;
+pub mod places;
 pub mod records;
 pub mod tags;
 pub mod teardown;

@@ -3,17 +3,14 @@
 use super::Report;
 use crate::api::v1alpha1::{DnsProvider, DnsProviderName, DnsStatus, PreviousPlace, SendingDomainStatus};
 use crate::dns::record::DnsName;
+use crate::plan::places;
 
 /// The most places that are remembered; the oldest are forgotten.
 pub(super) const PREVIOUS_LIMIT: usize = 8;
 
 /// What status says of the place of the records.
 pub(super) fn status(old: &SendingDomainStatus, report: &Report<'_>) -> DnsStatus {
-    let provider = match report.subject.spec.dns_provider() {
-        DnsProvider::Manual => DnsProviderName::Manual,
-        DnsProvider::ExternalDns(_) => DnsProviderName::ExternalDns,
-        DnsProvider::Cloudflare(_) => DnsProviderName::Cloudflare,
-    };
+    let provider = report.subject.spec.dns_provider().name();
     let Some(last) = old.dns.clone() else { return with_zone(DnsStatus::new(provider), report) };
     // The last zone stays while the new one cannot be read, and when a person takes the records over.
     let kept = match provider {
@@ -40,28 +37,23 @@ fn with_zone(status: DnsStatus, report: &Report<'_>) -> DnsStatus {
 
 /// The places that were left: those of before, as far as something of ours may still be there, and the last one.
 fn previous(old: &SendingDomainStatus, last: &DnsStatus, new: &DnsStatus, report: &Report<'_>) -> Vec<PreviousPlace> {
-    let mut places = report.plan.left.clone().unwrap_or_else(|| last.previous.clone());
+    let mut left = report.plan.left.clone().unwrap_or_else(|| last.previous.clone());
     let domain = DnsName::new(&report.subject.spec.domain);
-    let can_be_in = |zone: &str| domain.is_within(&DnsName::new(zone));
     let mut leave = |place: PreviousPlace| {
-        if places.iter().all(|other| !other.is_same(&place)) {
-            places.push(place);
+        if left.iter().all(|other| !other.is_same(&place)) {
+            left.push(place);
         }
     };
     if last.provider == DnsProviderName::ExternalDns && new.provider != DnsProviderName::ExternalDns {
         leave(PreviousPlace::endpoint());
     }
     if last.zone_id != new.zone_id
-        && let Some(place) = last.zone_place().filter(|p| p.zone_name.as_deref().is_some_and(can_be_in))
+        && let Some(place) = last.zone_place().filter(|place| places::can_hold(place, &domain))
     {
         let records = old.records.iter().take(16).map(|r| format!("{} {}", r.record_type, r.name)).collect();
         leave(PreviousPlace { records, ..place });
     }
-    let is_current = |place: &PreviousPlace| match place.provider {
-        DnsProviderName::ExternalDns => new.provider == DnsProviderName::ExternalDns,
-        _ => new.provider == DnsProviderName::Cloudflare && place.zone_id == new.zone_id,
-    };
-    places.retain(|place| !is_current(place));
-    let surplus = places.len().saturating_sub(PREVIOUS_LIMIT);
-    places.split_off(surplus)
+    left.retain(|place| !places::is_wanted(place, new.provider, new.zone_id.as_deref()));
+    let surplus = left.len().saturating_sub(PREVIOUS_LIMIT);
+    left.split_off(surplus)
 }
