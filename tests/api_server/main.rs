@@ -3,6 +3,7 @@
 
 mod accepted;
 mod admission;
+mod conflicts;
 mod immutable;
 mod plane;
 mod refused;
