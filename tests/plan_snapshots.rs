@@ -11,9 +11,10 @@ use sending_domain_operator::api::v1alpha1::{
 };
 use sending_domain_operator::dns::cloudflare::ZoneRecord;
 use sending_domain_operator::dns::external_dns::Found;
+use sending_domain_operator::dns::lookup::{Answer, LookupError, LookupErrorKind, ServerAnswer};
 use sending_domain_operator::dns::record::DnsName;
 use sending_domain_operator::error::ErrorClass;
-use sending_domain_operator::observe::observation::{Claim, Fault, Observed};
+use sending_domain_operator::observe::observation::{Claim, Fault, Observation, Observed};
 use sending_domain_operator::ownership::Mark;
 use sending_domain_operator::ses::identity::{Identity, MailFrom, SesStatus};
 use support::{World, cloudflare, cname, external_dns, identity, manual, mark, mx, record, txt};
@@ -350,6 +351,44 @@ fn a_failed_verification_is_taken_up_when_dns_is_right_and_not_before() {
       + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
       + bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com
     ");
+}
+
+/// What three name servers say of every record: the last `behind` of them have none.
+fn disagreeing(world: &World, behind: usize, again: bool) -> Observation {
+    let mut seen = world.observe();
+    for lookup in seen.lookups.values_mut() {
+        let (right, old) = (lookup.answer.clone(), Answer::NxDomain);
+        let said = (0..3).map(|n| ServerAnswer {
+            server: DnsName::new(format!("ns{n}.example.net")),
+            answer: if n + behind < 3 { right.clone() } else { old.clone() },
+            again,
+        });
+        lookup.by_server = said.collect();
+        let kind = LookupErrorKind::Disagreement { agreeing: 3 - behind, answering: 3 };
+        lookup.answer = Answer::Unknown(LookupError::of_server(kind, "ns0.example.net"));
+    }
+    seen
+}
+
+#[test]
+fn e8_a_name_server_that_stays_behind_for_ever_stops_no_search_and_no_other_mail_from_domain() {
+    let mut failed = verified();
+    let identity = failed.identity.as_mut().unwrap();
+    identity.verification = Some(SesStatus::Failed);
+    identity.dkim.status = SesStatus::Failed;
+    let mut moving = verified();
+    moving.spec.mail_from.subdomain = "returns".to_owned();
+    moving.pass();
+    for (world, action) in [
+        (failed, "have SES look for the DKIM records again\n"),
+        (moving, "set the MAIL FROM domain to returns.mail.example.com\n"),
+    ] {
+        let plan = |behind, again| world.plan_for(&disagreeing(&world, behind, again)).to_string();
+        assert_eq!(plan(1, true), action);
+        // What changed just now may change on, and what most have wrong is no more than hope.
+        assert_eq!(plan(1, false), "nothing to do\n");
+        assert_eq!(plan(2, true), "nothing to do\n");
+    }
 }
 
 #[test]

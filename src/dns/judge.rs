@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::dmarc::{self, Published};
-use super::lookup::{Answer, Lookup, Source};
+use super::lookup::{Answer, Lookup, ServerAnswer, Source};
 use super::record::{RecordData, RecordType, WantedRecord};
 use super::spf;
 use crate::api::v1alpha1::{RecordPurpose, RecordState};
@@ -106,6 +106,24 @@ fn disagreement(wanted: &WantedRecord, lookup: &Lookup) -> Option<String> {
 /// True if every required record of `wanted` is found.
 pub fn all_found(wanted: &[WantedRecord], lookups: &Lookups) -> bool {
     wanted.iter().filter(|w| w.required).all(|w| judge(w, lookups).state == RecordState::Found)
+}
+
+/// True if `wanted` is found, or if more than half of the name servers that answer have had it right twice in a row. One
+/// that stays behind for ever makes the record [`Unknown`](RecordState::Unknown), for SES may ask just that one; whether
+/// it does, only SES can tell, so it must be let try.
+pub fn is_worth_trying(wanted: &WantedRecord, lookups: &Lookups) -> bool {
+    if judge(wanted, lookups).state == RecordState::Found {
+        return true;
+    }
+    let Some(lookup) = lookups.get(&(wanted.name.clone(), wanted.data.record_type())) else { return false };
+    let answering = lookup.by_server.iter().filter(|said| !matches!(said.answer, Answer::Unknown(_)));
+    let is_right = |said: &&ServerAnswer| {
+        said.again
+            && matches!(&said.answer, Answer::Records(records)
+                if judge_records(wanted, lookup, records).state == RecordState::Found)
+    };
+    let (answering, right) = (answering.clone().count(), answering.filter(is_right).count());
+    matches!(lookup.answer, Answer::Unknown(_)) && !lookup.is_internal() && right * 2 > answering
 }
 
 fn missing(wanted: &WantedRecord, lookup: &Lookup) -> Judgement {

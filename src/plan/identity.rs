@@ -7,7 +7,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::{Action, Blocker, Plan, Subject, claims, tags};
 use crate::api::condition::ConditionType::{IdentityReady, MailFromVerified};
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::{AdoptionPolicy, IdentityOrigin, RecordPurpose, RecordState, SendingDomainStatus};
+use crate::api::v1alpha1::{AdoptionPolicy, IdentityOrigin, RecordPurpose, SendingDomainStatus};
 use crate::dns::judge;
 use crate::observe::observation::{Observation, Observed};
 use crate::ownership::{Ownership, TAG_CONFIGURATION_SET, TAG_RECREATE_AT, tag_value};
@@ -146,7 +146,8 @@ fn rearm_is_due(subject: &Subject<'_>, identity: &Identity, seen: &Observation, 
         // A request that is not handled yet, since something else failed, must not have SES asked in every pass.
         return !was_rearmed_just_now(subject, now);
     }
-    let right = !plan.wanted.is_empty() && judge::all_found(&plan.wanted, &seen.lookups);
+    let required = || plan.wanted.iter().filter(|w| w.required);
+    let right = required().next().is_some() && required().all(|w| judge::is_worth_trying(w, &seen.lookups));
     right && subject.verification.is_none_or(|v| now >= next_rearm(v.started_at.0, v.rearms))
 }
 
@@ -213,5 +214,5 @@ fn mail_from_resolves(seen: &Observation, plan: &Plan) -> bool {
             .wanted
             .iter()
             .filter(|w| matches!(w.purpose, RecordPurpose::Spf | RecordPurpose::BounceMx))
-            .all(|w| judge::judge(w, &seen.lookups).state == RecordState::Found)
+            .all(|w| judge::is_worth_trying(w, &seen.lookups))
 }
