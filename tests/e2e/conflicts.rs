@@ -61,7 +61,12 @@ async fn d10_a_foreign_alias_of_the_mail_from_name_is_refused_even_to_overwrite(
     let id = apply_beside(&rig, record).await;
     rig.patch(&json!({ "spec": { "dns": { "cloudflare": { "conflictPolicy": "Overwrite" } } } })).await;
     let foreign = rig.foreign();
-    rig.reason("MailFromConflict").await;
+    let refused = rig.reason("RecordConflict").await;
+    let message = object::message(&refused, "RecordsSynced");
+    assert!(
+        message.contains("CNAME bounces.other.example") && message.contains("spec.mailFrom.subdomain"),
+        "{message}"
+    );
     assert_eq!(rig.foreign(), foreign);
     rig.world.cloudflare().delete_record(ZONE, &id).unwrap();
     rig.ready().await;

@@ -1,6 +1,6 @@
 //! A record where something else is.
 
-use super::{Case, Cause, Diagnosis};
+use super::{Case, Cause, Diagnosis, cloudflare};
 use crate::api::v1alpha1::RecordPurpose;
 use crate::dns::evidence::RecordEvidence;
 use crate::dns::judge::{self, is_spf};
@@ -15,7 +15,9 @@ pub(super) fn diagnose(case: &Case<'_>) -> Diagnosis {
     };
     let advice = case.judgement.message.clone().unwrap_or_default();
     // What is wrong as it stands is told before that somebody sees it otherwise, who may only remember the former answer.
-    blocked(case, records, &advice)
+    cloudflare::zone_pending(case)
+        .or_else(|| cloudflare::held_elsewhere(case))
+        .or_else(|| blocked(case, records, &advice))
         .or_else(|| several(case, records, &advice))
         .or_else(|| other_region(case, records))
         .or_else(|| doubled_value(case, records))

@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 
 use super::places::{Slip, slip_of};
-use super::{Case, Cause, Diagnosis, incorrect};
-use crate::api::reason::Reason;
+use super::{Case, Cause, Diagnosis, cloudflare, incorrect};
 use crate::api::v1alpha1::RecordPurpose;
 use crate::dns::cloudflare::ZoneRecord;
 use crate::dns::evidence::RecordEvidence;
@@ -15,8 +14,8 @@ use crate::ownership::TAG_PREFIX;
 
 /// From the most to the least telling; [`not_published`] always holds.
 pub(super) fn diagnose(case: &Case<'_>) -> Diagnosis {
-    zone_pending(case)
-        .or_else(|| in_cloudflare(case))
+    cloudflare::zone_pending(case)
+        .or_else(|| cloudflare::held_there(case))
         .or_else(|| no_zone(case))
         .or_else(|| literal_quotes(case))
         .or_else(|| misspelt(case))
@@ -25,60 +24,6 @@ pub(super) fn diagnose(case: &Case<'_>) -> Diagnosis {
         .or_else(|| elsewhere(case))
         .or_else(|| incorrect::split_horizon(case))
         .unwrap_or_else(|| not_published(case))
-}
-
-fn zone_pending(case: &Case<'_>) -> Option<Diagnosis> {
-    let fault = case.view.fault().filter(|fault| fault.reason == Reason::ZonePending)?;
-    Some(Diagnosis::new(Cause::ZonePending, fault.message.clone()))
-}
-
-/// What the zone at Cloudflare holds and the name servers do not answer.
-fn in_cloudflare(case: &Case<'_>) -> Option<Diagnosis> {
-    let view = case.view.known()?;
-    let right = |r: &&ZoneRecord| r.name == case.wanted.name && r.data.as_ref() == Some(&case.wanted.data);
-    let record = view.records.iter().find(right)?;
-    if record.proxied {
-        return Some(proxied());
-    }
-    if record.flatten_cname == Some(true) {
-        return Some(flattened("Cloudflare"));
-    }
-    let assigned = &view.zone.name_servers;
-    let elsewhere = match case.cut {
-        Some(Ok(cut)) => cut.apex != view.zone.name || !cut.servers.iter().any(|(server, _)| assigned.contains(server)),
-        Some(Err(kind)) => *kind == LookupErrorKind::NoZone,
-        None => false,
-    };
-    if !elsewhere {
-        // The zone's own setting flattens what no record tells of; the record is known not to be proxied.
-        if addresses(case).is_some() {
-            return Some(flattened("Cloudflare"));
-        }
-        return Some(Diagnosis::new(
-            Cause::NotPublished,
-            "Written at Cloudflare, whose name servers do not answer it yet: that usually takes seconds; nothing is to do but wait",
-        ));
-    }
-    let asked = case.zone().map_or_else(
-        || format!("the world finds no name servers for {}", view.zone.name),
-        |cut| format!("the world asks {} for {}", servers(cut.servers.iter().map(|(name, _)| name)), cut.apex),
-    );
-    Some(Diagnosis::new(
-        Cause::ZoneNotDelegated,
-        format!(
-            "Written at Cloudflare, but {asked}: check at the registrar that {} is delegated to the name servers that Cloudflare \
-             assigned ({})",
-            view.zone.name,
-            servers(assigned.iter())
-        ),
-    ))
-}
-
-fn servers<'a>(names: impl Iterator<Item = &'a DnsName>) -> String {
-    let mut names: Vec<&str> = names.map(DnsName::as_str).collect();
-    names.dedup();
-    names.truncate(4);
-    names.join(", ")
 }
 
 /// Nobody serves the domain: it is not registered, or its registrar does not know any name servers.
@@ -145,7 +90,7 @@ fn misspelt(case: &Case<'_>) -> Option<Diagnosis> {
 }
 
 /// Addresses where a CNAME should be answered.
-fn addresses(case: &Case<'_>) -> Option<Diagnosis> {
+pub(super) fn addresses(case: &Case<'_>) -> Option<Diagnosis> {
     let evidence = case.evidence.filter(|evidence| !evidence.is_wildcard())?;
     let Addresses::Found(found) = evidence.addresses.as_ref()? else { return None };
     if case.wanted.data.record_type() != RecordType::Cname {
@@ -157,14 +102,14 @@ fn addresses(case: &Case<'_>) -> Option<Diagnosis> {
     Some(flattened(case.provider().map_or("The DNS provider", |p| p.name)))
 }
 
-fn proxied() -> Diagnosis {
+pub(super) fn proxied() -> Diagnosis {
     Diagnosis::new(
         Cause::RecordProxied,
         "Turn the Cloudflare proxy off for this record: set its Proxy status to DNS only (the grey cloud)",
     )
 }
 
-fn flattened(who: &str) -> Diagnosis {
+pub(super) fn flattened(who: &str) -> Diagnosis {
     Diagnosis::new(
         Cause::CnameFlattened,
         format!(

@@ -7,6 +7,7 @@
 //! Pure.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod cloudflare;
 mod found;
 mod incorrect;
 mod missing;

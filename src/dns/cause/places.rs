@@ -33,6 +33,10 @@ pub fn likely(wanted: &WantedRecord, domain: &DnsName, zone: &DnsName) -> Vec<(D
             places.push((under(head, zone), Slip::Typo));
             places.push((under(&format!("{token}.domainkey"), domain), Slip::Typo));
             places.push((under(token, zone), Slip::MissingDomainkey));
+            // Where the domain is the top of the zone, several of the others are one.
+            for label in ["_domainkeys", "_domain_key", "domainkeys"] {
+                places.push((under(&format!("{token}.{label}"), domain), Slip::Typo));
+            }
         }
         RecordPurpose::Spf | RecordPurpose::BounceMx => {
             let other =
@@ -40,9 +44,11 @@ pub fn likely(wanted: &WantedRecord, domain: &DnsName, zone: &DnsName) -> Vec<(D
             places.push((under(&other, domain), Slip::Typo));
             places.push((under(head, zone), Slip::Elsewhere));
             places.push((domain.clone(), Slip::Elsewhere));
+            places.push((under(&format!("_{head}"), domain), Slip::Typo));
         }
         RecordPurpose::Dmarc => {
             places.push((under("dmarc", domain), Slip::Typo));
+            places.push((under("_demarc", domain), Slip::Typo));
             places.push((domain.clone(), Slip::Typo));
         }
     }

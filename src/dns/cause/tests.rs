@@ -148,8 +148,12 @@ impl Scene {
         self
     }
 
-    fn served_by(mut self, server: &str) -> Self {
-        self.cut = Some(Ok(cut("example.com", server)));
+    fn served_by(self, server: &str) -> Self {
+        self.in_zone("example.com", server)
+    }
+
+    fn in_zone(mut self, apex: &str, server: &str) -> Self {
+        self.cut = Some(Ok(cut(apex, server)));
         self
     }
 
@@ -287,6 +291,16 @@ fn instead() -> Vec<(&'static str, Scene)> {
             scene(Dkim, Answer::NoData).with(|e| e.text = Some(vec![txt("aaa.dkim.amazonses.com")])),
         ),
         ("another target", scene(Dkim, records(&[cname("bbb.dkim.amazonses.com")]))),
+        (
+            "right at Cloudflare, and another provider is asked, who has something else",
+            scene(Dkim, records(&[cname("old.example.net")])).at_cloudflare(dkim, |_| {}),
+        ),
+        (
+            "right at Cloudflare, in a zone that hands the domain on",
+            scene(Dkim, records(&[cname("old.example.net")]))
+                .at_cloudflare(dkim, |_| {})
+                .in_zone("mail.example.com", "ns1.dns-host.example"),
+        ),
         ("another region's DKIM", scene(Dkim, records(&[cname("aaa.dkim.eu-south-1.amazonses.com")]))),
         ("no dot at the end", scene(Dkim, records(&[cname("aaa.dkim.amazonses.com.example.com")]))),
         (
