@@ -108,6 +108,7 @@ fn d5_what_was_written_is_known_without_a_read() {
         data: last.data.clone().unwrap(),
         comment: String::new(),
         ttl: 1,
+        unflatten: false,
     };
     let changes = [Change::Delete { id: deleted.clone() }, Change::Create(new)];
     memory.records_written(&changes, vec![last.clone()], at(1));

@@ -49,7 +49,10 @@ pub fn plan_records(
     let mut cuts = BTreeSet::new();
     for wanted in &plan.wanted {
         if let Some(cut) = delegated(&wanted.name, &records, &view.zone.name) {
-            cuts.insert(cut);
+            // Whoever has been handed the name of the policy alone, keeps the policy.
+            if wanted.purpose != RecordPurpose::Dmarc || *cut != wanted.name {
+                cuts.insert(cut);
+            }
             continue;
         }
         match step_for(wanted, &records, subject.mark, spec.conflict_policy) {
@@ -180,8 +183,21 @@ fn step_for(wanted: &WantedRecord, records: &[&ZoneRecord], mark: &Mark, policy:
         Obstacle::Equal => Step::Write(ours.iter().map(|r| Change::Delete { id: r.id.clone() }).collect()),
         Obstacle::Other(reason, in_the_way) => overwrite(wanted, &in_the_way, mark, policy)
             .unwrap_or_else(|| Step::Conflict(reason, conflict(wanted, &in_the_way))),
+        // The MX is told as a conflict, and a policy of ours would make suspect what they send from their name.
+        Obstacle::None if wanted.purpose == RecordPurpose::Spf && ours.is_empty() && is_mailbox_host(&foreign) => {
+            Step::Satisfied
+        }
         Obstacle::None => write_ours(wanted, &ours, mark),
     }
+}
+
+/// True if somebody else receives mail at the name: it has an MX that is none of SES's.
+fn is_mailbox_host(foreign: &[&ZoneRecord]) -> bool {
+    let is_of_ses = |r: &ZoneRecord| {
+        let host = r.data.as_ref().map(RecordData::value);
+        host.is_some_and(|host| host.starts_with("feedback-smtp.") && host.ends_with(".amazonses.com"))
+    };
+    foreign.iter().any(|r| r.record_type == "MX" && !is_of_ses(r))
 }
 
 /// Writes a record of ours, or leaves it if it is right already; more than one of ours is one too many.
@@ -192,7 +208,7 @@ fn write_ours(wanted: &WantedRecord, ours: &[&ZoneRecord], mark: &Mark) -> Step 
     match (right, keep.and_then(|i| ours.get(i))) {
         (Some(_), _) => {}
         (None, Some(record)) => {
-            changes.push(Change::Update { id: record.id.clone(), record: new_record(wanted, mark) });
+            changes.push(update(record, wanted, mark));
         }
         (None, None) => changes.push(Change::Create(new_record(wanted, mark))),
     }
@@ -202,7 +218,18 @@ fn write_ours(wanted: &WantedRecord, ours: &[&ZoneRecord], mark: &Mark) -> Step 
 }
 
 fn new_record(wanted: &WantedRecord, mark: &Mark) -> NewRecord {
-    NewRecord { name: wanted.name.clone(), data: wanted.data.clone(), comment: mark.comment(), ttl: 1 }
+    NewRecord {
+        name: wanted.name.clone(),
+        data: wanted.data.clone(),
+        comment: mark.comment(),
+        ttl: 1,
+        unflatten: false,
+    }
+}
+
+fn update(there: &ZoneRecord, wanted: &WantedRecord, mark: &Mark) -> Change {
+    let unflatten = there.flatten_cname == Some(true);
+    Change::Update { id: there.id.clone(), record: NewRecord { unflatten, ..new_record(wanted, mark) } }
 }
 
 /// What somebody else has at the name of a wanted record.
@@ -225,7 +252,7 @@ fn obstacle<'a>(wanted: &WantedRecord, foreign: &[&'a ZoneRecord]) -> Obstacle<'
             _ => Obstacle::Other(Reason::RecordConflict, foreign.to_vec()),
         },
         RecordPurpose::BounceMx | RecordPurpose::Spf if !aliases.is_empty() => {
-            Obstacle::Other(Reason::MailFromConflict, aliases)
+            Obstacle::Other(Reason::RecordConflict, aliases)
         }
         RecordPurpose::BounceMx => match of("MX").as_slice() {
             [] => Obstacle::None,
@@ -251,7 +278,7 @@ fn obstacle<'a>(wanted: &WantedRecord, foreign: &[&'a ZoneRecord]) -> Obstacle<'
 fn overwrite(wanted: &WantedRecord, in_the_way: &[&ZoneRecord], mark: &Mark, policy: ConflictPolicy) -> Option<Step> {
     match (policy, wanted.purpose, in_the_way) {
         (ConflictPolicy::Overwrite, RecordPurpose::Dkim, [only]) if only.record_type == "CNAME" => {
-            Some(Step::Write(vec![Change::Update { id: only.id.clone(), record: new_record(wanted, mark) }]))
+            Some(Step::Write(vec![update(only, wanted, mark)]))
         }
         _ => None,
     }
@@ -302,9 +329,10 @@ fn is_dmarc_name(name: &DnsName) -> bool {
     name.as_str().starts_with("_dmarc.")
 }
 
-/// True if the record is as wanted, and answered as it stands: a proxied CNAME is answered as an address.
+/// True if the record is as wanted, and answered as it stands: a CNAME that is proxied or flattened is answered as an
+/// address.
 fn is_right(record: &ZoneRecord, wanted: &WantedRecord) -> bool {
-    record.data.as_ref() == Some(&wanted.data) && !record.proxied
+    record.data.as_ref() == Some(&wanted.data) && !record.proxied && record.flatten_cname != Some(true)
 }
 
 fn text_of(record: &ZoneRecord) -> Option<&str> {

@@ -70,6 +70,7 @@ fn alias(name: &str) -> NewRecord {
         data: RecordData::Cname(DnsName::new("x.dkim.amazonses.com")),
         comment: "sendingdomain.dev/owner/object".to_owned(),
         ttl: AUTOMATIC_TTL,
+        unflatten: false,
     }
 }
 

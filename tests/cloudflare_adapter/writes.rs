@@ -6,7 +6,13 @@ use sending_domain_operator::dns::record::{DnsName, RecordData};
 use crate::server::{Server, success, token, zone_id};
 
 fn record(name: &str, data: RecordData) -> NewRecord {
-    NewRecord { name: DnsName::new(name), data, comment: "sendingdomain ours".to_owned(), ttl: AUTOMATIC_TTL }
+    NewRecord {
+        name: DnsName::new(name),
+        data,
+        comment: "sendingdomain ours".to_owned(),
+        ttl: AUTOMATIC_TTL,
+        unflatten: false,
+    }
 }
 
 fn changes() -> Vec<Change> {

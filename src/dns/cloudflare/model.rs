@@ -215,6 +215,8 @@ pub struct NewRecord {
     pub comment: String,
     /// Seconds (60 to 86400), or [`AUTOMATIC_TTL`].
     pub ttl: u32,
+    /// True to switch the record's own CNAME flattening off. Only then is it spoken of: not every plan takes the setting.
+    pub unflatten: bool,
 }
 
 /// One change of a batch. Cloudflare carries out deletes first, then updates, then creates, all or none.
@@ -279,6 +281,7 @@ mod tests {
             data: RecordData::Txt("x".to_owned()),
             comment: String::new(),
             ttl: 1,
+            unflatten: false,
         };
         let old = ZoneRecord {
             id: "old".to_owned(),

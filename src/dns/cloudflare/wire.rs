@@ -190,7 +190,8 @@ struct WireData {
     target: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// Source: <https://developers.cloudflare.com/dns/cname-flattening/set-up-cname-flattening/>.
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct WireSettings {
     flatten_cname: Option<bool>,
@@ -264,6 +265,8 @@ struct WireChange<'a> {
     ttl: u32,
     proxied: bool,
     comment: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<WireSettings>,
 }
 
 impl<'a> Batch<'a> {
@@ -299,6 +302,7 @@ impl<'a> WireChange<'a> {
             ttl: record.ttl,
             proxied: false,
             comment,
+            settings: record.unflatten.then_some(WireSettings { flatten_cname: Some(false) }),
         })
     }
 }
@@ -391,6 +395,7 @@ mod tests {
             data: RecordData::Txt("x".to_owned()),
             comment: comment.to_owned(),
             ttl: 1,
+            unflatten: false,
         };
         let ok = |change: Change| Batch::new(&[change]).is_ok();
         assert!(ok(Change::Create(record(&"\u{e4}".repeat(100)))));

@@ -268,7 +268,8 @@ mod tests {
     fn a_full_zone_refuses_what_needs_room_and_nothing_else() {
         let mut units = units(&[0, 0, 0]);
         let data = RecordData::Txt("x".to_owned());
-        let record = NewRecord { name: DnsName::new("a.example.com"), data, comment: String::new(), ttl: 1 };
+        let record =
+            NewRecord { name: DnsName::new("a.example.com"), data, comment: String::new(), ttl: 1, unflatten: false };
         units[0].group = vec![Change::Create(record.clone())];
         units[2].group = vec![Change::Create(record)];
         assert_eq!(blame(&mut units, vec![0, 1, 2], &error(Kind::QuotaExceeded)), [vec![1]]);
