@@ -47,8 +47,9 @@ pub async fn pass(
         return blocked(api, &object, message, context, remembered).await;
     }
     if outcome.faults.is_empty() && !outcome.done.is_empty() {
-        // What was taken away is looked for once more.
-        return Ok(waiting(Duration::ZERO));
+        // What was taken away is looked for once more; what does not go in spite of that is not asked for without end.
+        let busy = remembered.memory.busy();
+        return Ok(waiting(schedule::next_look(Left { busy, ..Left::default() }, context.settings.pace)));
     }
     let failed = outcome.faults.iter().map(|(_, fault)| format!("{}: {}", fault.reason, fault.message));
     let why: Vec<String> = match &teardown.release {
@@ -134,7 +135,6 @@ fn rehearsed(teardown: &Teardown) -> String {
     format!("The operator runs with --dry-run and takes nothing away. It would {}", steps.join(", then "))
 }
 
-/// Observes, plans and executes the end; `None` if the identity is in another region than was thought.
 /// `object` as it is now, if it is still the one that is being deleted. The watch may be behind, and reading the world takes
 /// time: another object of this name may have been created since, whose domain must not suffer.
 async fn still_ends(api: &Api<SendingDomain>, object: &SendingDomain) -> Result<Option<SendingDomain>, Error> {
@@ -142,6 +142,7 @@ async fn still_ends(api: &Api<SendingDomain>, object: &SendingDomain) -> Result<
     Ok(live.filter(|o| o.uid() == object.uid() && o.metadata.deletion_timestamp.is_some()))
 }
 
+/// Observes, plans and executes the end; `None` if the identity is in another region than was thought.
 async fn take_away(
     api: &Api<SendingDomain>,
     object: &SendingDomain,

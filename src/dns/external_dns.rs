@@ -52,6 +52,8 @@ pub struct Found {
     pub owners: Vec<String>,
     /// Its resource version, for removing just what was seen.
     pub version: Option<String>,
+    /// True if it is being deleted, and somebody's finalizer holds it.
+    pub is_going: bool,
     /// What it hands over.
     pub content: HandOver,
     /// The keys of the labels that we have put, by the API server's account of who manages which field.
@@ -176,6 +178,7 @@ fn read(object: &DynamicObject) -> Found {
     Found {
         owners: object.owner_references().iter().map(|o| o.uid.clone()).collect(),
         version: object.resource_version(),
+        is_going: object.metadata.deletion_timestamp.is_some(),
         content: HandOver {
             labels: object.labels().clone(),
             endpoints: serde_json::from_value(endpoints).unwrap_or_default(),

@@ -6,10 +6,11 @@ use super::records::{are_in_use, is_name_for};
 use super::{Action, Blocker, Plan, Subject};
 use crate::api::condition::ConditionType::RecordsSynced;
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::{DeletionPolicy, ExternalDnsSpec};
+use crate::api::v1alpha1::{DeletionPolicy, ExternalDnsSpec, RecordPurpose, RecordState};
 use crate::dns::external_dns::{Endpoint, Found, HandOver};
-use crate::dns::judge;
-use crate::dns::record::DnsName;
+use crate::dns::judge::{self, Judgement};
+use crate::dns::lookup::Answer;
+use crate::dns::record::{DnsName, RecordType, WantedRecord};
 use crate::observe::observation::{Observation, Observed};
 use crate::ownership::Mark;
 use crate::ses::identity::{DKIM_TOKENS, Identity};
@@ -33,7 +34,9 @@ pub fn plan_endpoint(
         return;
     }
     let goes_with_owner = subject.spec.deletion_policy == DeletionPolicy::Delete;
-    let mut content = HandOver::new(spec, &plan.wanted, subject.mark, goes_with_owner);
+    let (wanted, conflicts) = to_hand_over(&plan.wanted, found.as_ref(), seen);
+    plan.blockers.extend(conflicts);
+    let mut content = HandOver::new(spec, &wanted, subject.mark, goes_with_owner);
     match found {
         Some(found) if !found.is_ours(subject.uid, subject.mark) => {
             let message = "There is a DNSEndpoint of this name that the operator did not make, and it is left alone; delete it, \
@@ -47,6 +50,11 @@ pub fn plan_endpoint(
                 others(found, &subject.spec.domain)
             );
             return plan.blockers.push(Blocker::new(RecordsSynced, Reason::RecordConflict, message));
+        }
+        Some(found) if found.is_going => {
+            let message = "The DNSEndpoint of this name is being deleted; another is made once it is gone, for which its finalizers \
+                           have to be taken off";
+            return plan.blockers.push(Blocker::new(RecordsSynced, Reason::Progressing, message));
         }
         Some(found) => {
             if !are_in_use(subject, identity, seen, plan) {
@@ -62,6 +70,60 @@ pub fn plan_endpoint(
         Some(fault) => plan.blockers.push(Blocker::from_fault(RecordsSynced, fault)),
         None => plan.actions.push(Action::HandOver(content)),
     }
+}
+
+/// What of `wanted` is handed over, and why the rest is not: ExternalDNS itself may or may not spare what somebody else has
+/// in DNS. What the `DNSEndpoint` has already stays in it.
+fn to_hand_over(
+    wanted: &[WantedRecord],
+    found: Option<&Found>,
+    seen: &Observation,
+) -> (Vec<WantedRecord>, Vec<Blocker>) {
+    let is_in = |w: &WantedRecord| {
+        let name = |e: &Endpoint| DnsName::new(&e.dns_name) == w.name && e.record_type == w.data.record_type().as_str();
+        found.is_some_and(|found| found.content.endpoints.iter().any(name))
+    };
+    let mut conflicts = Vec::new();
+    let mut list = Vec::new();
+    for w in wanted {
+        if !seen.dns_check || is_in(w) {
+            list.push(w.clone());
+            continue;
+        }
+        let judgement = judge::judge(w, &seen.lookups);
+        match (w.purpose, judgement.state) {
+            // Of another policy nothing is changed, and none is put beside it: only where there is none can ours go.
+            (RecordPurpose::Dmarc, RecordState::Missing) => list.push(w.clone()),
+            (RecordPurpose::Dmarc, RecordState::Found) if judgement.message.is_none() => list.push(w.clone()),
+            (RecordPurpose::Dmarc, _) => {}
+            (RecordPurpose::BounceMx | RecordPurpose::Spf, RecordState::Incorrect) => {
+                conflicts.push(conflict(w, &judgement, seen));
+            }
+            _ => list.push(w.clone()),
+        }
+    }
+    // A policy of ours would make suspect what they send from a name that receives their mail.
+    let is_theirs = |b: &Blocker| b.reason == Reason::MailFromConflict;
+    if conflicts.iter().any(is_theirs) {
+        list.retain(|w| w.purpose != RecordPurpose::Spf || is_in(w));
+    }
+    (list, conflicts)
+}
+
+fn conflict(wanted: &WantedRecord, judgement: &Judgement, seen: &Observation) -> Blocker {
+    let answer = seen.lookups.get(&(wanted.name.clone(), wanted.data.record_type())).map(|lookup| &lookup.answer);
+    let has_mx =
+        matches!(answer, Some(Answer::Records(there)) if there.iter().any(|r| r.record_type() == RecordType::Mx));
+    let reason = if has_mx { Reason::MailFromConflict } else { Reason::RecordConflict };
+    let message = format!(
+        "DNS already has {} at {}, which the operator did not make, so the {} record is not handed to ExternalDNS. {}, or choose \
+         another spec.mailFrom.subdomain",
+        judgement.observed.join(" and "),
+        wanted.name,
+        wanted.data.record_type(),
+        judgement.message.as_deref().unwrap_or("Remove it")
+    );
+    Blocker::new(RecordsSynced, reason, message)
 }
 
 /// True if the `DNSEndpoint` was made for the object, or for one of the same name and domain that was kept. The mark alone

@@ -144,6 +144,7 @@ fn remove(left: u64, view: &ZoneView, subject: &Subject<'_>) -> Action {
 /// that we write ourselves, and every record in it is our own, can that do no harm.
 fn of_endpoint(left: &Left, subject: &Subject<'_>, identity: &Identity, seen: &Observation, plan: &Plan) -> Fate {
     let found = match &seen.endpoint {
+        Observed::Known(Some(found)) if found.is_going => return Fate::AsBefore,
         Observed::Known(Some(found)) if endpoint::is_ours(found, subject.uid, subject.mark, &subject.spec.domain) => {
             found
         }

@@ -178,6 +178,8 @@ fn plan_endpoint(
     let left = || "the DNSEndpoint of the same name".to_owned();
     let domain = &ending.spec.domain;
     let found = match &seen.endpoint {
+        // Whatever holds it is not ours, and the cluster takes it away in the end.
+        Observed::Known(Some(found)) if found.is_going => return None,
         Observed::Known(Some(found)) if endpoint::is_ours(found, ending.uid, ending.mark, domain) => found,
         Observed::Known(Some(found)) if found.is_ours(ending.uid, ending.mark) => {
             let names = endpoint::others(found, domain);
