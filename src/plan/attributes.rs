@@ -12,7 +12,7 @@ pub fn plan_attributes(subject: &Subject<'_>, identity: &Identity, seen: &Observ
     let set = configuration_set(subject, identity);
     let tags = tags(subject, identity, set.as_ref());
     let mut actions = Vec::new();
-    // First what frees room, for AWS counts tags; the tag that says whose the configuration set is goes before the set.
+    // First what frees room, for AWS counts tags; then what says whose the configuration set is to be.
     if !tags.remove.is_empty() {
         actions.push(Action::UntagIdentity { keys: tags.remove });
     }
@@ -45,14 +45,19 @@ fn configuration_set(subject: &Subject<'_>, identity: &Identity) -> Option<Optio
 /// The change of the tags, `set` being the change of the configuration set.
 fn tags(subject: &Subject<'_>, identity: &Identity, set: Option<&Option<String>>) -> tags::Change {
     let mut change = tags::change(&subject.spec.ses.tags, &identity.tags);
+    let there = identity.configuration_set.as_ref();
     let remembered = identity.tags.get(TAG_CONFIGURATION_SET);
-    match set {
-        Some(Some(name)) if remembered != Some(name) => {
-            change.set.insert(TAG_CONFIGURATION_SET.to_owned(), name.clone());
+    let is_ours = there.is_some() && there == remembered;
+    let mut remember = |name: &String| change.set.insert(TAG_CONFIGURATION_SET.to_owned(), name.clone());
+    match (set, &subject.spec.ses.configuration_set) {
+        // One of ours is replaced first and the next remembered after: if SES refuses that, the old one is still ours.
+        (Some(Some(name)), _) if remembered != Some(name) && !is_ours => {
+            remember(name);
         }
-        None if remembered.is_some() && remembered != identity.configuration_set.as_ref() => {
-            change.remove.push(TAG_CONFIGURATION_SET.to_owned());
+        (None, Some(wanted)) if remembered.is_some_and(|remembered| remembered != wanted) => {
+            remember(wanted);
         }
+        (None, None) if remembered.is_some() && !is_ours => change.remove.push(TAG_CONFIGURATION_SET.to_owned()),
         _ => {}
     }
     change

@@ -30,6 +30,7 @@ use crate::api::v1alpha1::{DkimKeyLength, OnMxFailure};
 use crate::dns::record::DnsName;
 use crate::stage;
 use crate::telemetry::metrics::{BudgetState, Metrics, Upstream};
+use crate::text::printable;
 use crate::wake::Wakes;
 
 pub use super::accounts::{Account, Role};
@@ -394,6 +395,9 @@ fn class(operation: &str) -> Class {
 /// Source: <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_ListEmailIdentities.html>.
 const PAGE_SIZE: i32 = 1000;
 
+/// More DKIM tokens than these are not taken in: SES hands out three, and status has room for so many.
+const MAX_TOKENS: usize = 8;
+
 fn sdk_tags(tags: &BTreeMap<String, String>) -> Result<Vec<Tag>, Error> {
     let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
     // Both parts are set, which is all that the builder checks.
@@ -438,10 +442,13 @@ fn dkim(attributes: Option<&DkimAttributes>) -> Dkim {
             next_key_length: None,
         };
     };
+    // SES promises no order, and what follows from the tokens must not depend on one.
+    let mut tokens: Vec<String> = attributes.tokens().iter().take(MAX_TOKENS).map(|t| printable(t, 63)).collect();
+    tokens.sort();
     Dkim {
         status: attributes.status().map_or(SesStatus::NotStarted, |s| SesStatus::parse(s.as_str())),
         signing_enabled: attributes.signing_enabled(),
-        tokens: attributes.tokens().to_vec(),
+        tokens,
         hosted_zone: attributes.signing_hosted_zone().filter(|z| !z.is_empty()).map(str::to_owned),
         origin: attributes.signing_attributes_origin().map(|o| o.as_str().to_owned()),
         key_length: attributes.current_signing_key_length().and_then(key_length),
