@@ -136,7 +136,13 @@ fn their_endpoint() -> Found {
     };
     let content =
         HandOver { labels: BTreeMap::new(), endpoints: vec![theirs], mark: String::new(), goes_with_owner: false };
-    Found { owners: vec!["somebody".to_owned()], version: None, content, own_labels: std::collections::BTreeSet::new() }
+    Found {
+        owners: vec!["somebody".to_owned()],
+        version: None,
+        is_going: false,
+        content,
+        own_labels: std::collections::BTreeSet::new(),
+    }
 }
 
 /// One of ours that is not up to date.

@@ -5,6 +5,7 @@
 mod support;
 
 use insta::assert_snapshot;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sending_domain_operator::api::reason::Reason;
 use sending_domain_operator::api::v1alpha1::{
     AdoptionPolicy, ConflictPolicy, DkimKeyLength, DmarcSpec, IdentityOrigin, TagValue,
@@ -12,7 +13,7 @@ use sending_domain_operator::api::v1alpha1::{
 use sending_domain_operator::dns::cloudflare::ZoneRecord;
 use sending_domain_operator::dns::external_dns::Found;
 use sending_domain_operator::dns::lookup::{Answer, LookupError, LookupErrorKind, ServerAnswer};
-use sending_domain_operator::dns::record::DnsName;
+use sending_domain_operator::dns::record::{DnsName, RecordData, RecordType};
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::observe::observation::{Claim, Fault, Observation, Observed};
 use sending_domain_operator::ownership::Mark;
@@ -84,14 +85,18 @@ fn what_people_did_to_our_records_is_repaired() {
         if record.name.as_str().starts_with("bbb.") {
             record.proxied = true;
         }
+        if record.name.as_str().starts_with("ccc.") {
+            record.flatten_cname = Some(true);
+        }
         if record.record_type == "MX" {
             record.data = Some(mx(10, "mx.example.net"));
         }
     }
     assert_snapshot!(plan(&world), @"
-    write 3 records to the zone example.com
+    write 4 records to the zone example.com
       + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
       ~ bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com (record new-2)
+      ~ ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com (record new-3)
       ~ bounce.mail.example.com MX 10 feedback-smtp.us-east-1.amazonses.com (record new-5)
     ");
 }
@@ -112,13 +117,29 @@ fn a_foreign_mail_exchanger_is_left_alone_and_reported() {
     world.records.push(record("theirs", "bounce.mail.example.com", mx(5, "mx.example.net"), None));
     assert_snapshot!(plan(&world), @"
     set the MAIL FROM domain to bounce.mail.example.com
-    write 4 records to the zone example.com
+    write 3 records to the zone example.com
       + aaa._domainkey.mail.example.com CNAME aaa.dkim.amazonses.com
       + bbb._domainkey.mail.example.com CNAME bbb.dkim.amazonses.com
       + ccc._domainkey.mail.example.com CNAME ccc.dkim.amazonses.com
-      + bounce.mail.example.com TXT v=spf1 include:amazonses.com ~all
     blocked: RecordsSynced MailFromConflict: bounce.mail.example.com already has MX 5 mx.example.net, which the operator did not make and leaves alone; the domain needs MX 10 feedback-smtp.us-east-1.amazonses.com there: remove it, or choose another spec.mailFrom.subdomain
     ");
+}
+
+#[test]
+fn a_mail_exchanger_that_comes_later_takes_no_spf_record_of_ours_away() {
+    let mut world = verified();
+    world.records.push(record("theirs", "bounce.mail.example.com", mx(5, "mx.example.net"), None));
+    assert!(plan(&world).starts_with("blocked: RecordsSynced MailFromConflict"), "{}", plan(&world));
+}
+
+#[test]
+fn a_dmarc_name_that_is_handed_to_somebody_is_theirs() {
+    let mut world = verified();
+    world.spec.dmarc = Some(DmarcSpec::default());
+    let mut delegation = record("ns", "_dmarc.mail.example.com", cname("ns.vendor.example"), None);
+    (delegation.record_type, delegation.data) = ("NS".to_owned(), None);
+    world.records.push(delegation);
+    assert_snapshot!(plan(&world), @"nothing to do");
 }
 
 #[test]
@@ -309,6 +330,38 @@ fn nothing_is_handed_over_from_an_incomplete_list_or_to_a_cluster_without_extern
     set the MAIL FROM domain to bounce.mail.example.com
     blocked: RecordsSynced ExternalDNSUnavailable: no DNSEndpoint
     ");
+}
+
+#[test]
+fn external_dns_is_not_handed_what_somebody_else_has_in_dns() {
+    let mut world = World { identity: Some(identity()), ..World::new(external_dns()) };
+    (world.endpoint, world.spec.dmarc) = (Observed::Known(None), Some(DmarcSpec::default()));
+    let there = |name: &str, data: RecordData| ((DnsName::new(name), data.record_type()), Answer::Records(vec![data]));
+    let handed = |there: &[((DnsName, RecordType), Answer)]| {
+        let mut seen = world.observe();
+        for (question, answer) in there {
+            seen.lookups.get_mut(question).unwrap().answer = answer.clone();
+        }
+        world.plan_for(&seen).to_string()
+    };
+    let set = "set the MAIL FROM domain to bounce.mail.example.com\n";
+    assert_eq!(handed(&[]), format!("{set}hand 6 records to ExternalDNS\n"));
+    let dmarc = there("_dmarc.mail.example.com", txt("v=DMARC1; p=reject"));
+    assert_eq!(handed(std::slice::from_ref(&dmarc)), format!("{set}hand 5 records to ExternalDNS\n"));
+    let silent = (dmarc.0.clone(), Answer::Unknown(LookupError::new(LookupErrorKind::TimedOut)));
+    assert_eq!(handed(&[silent]), format!("{set}hand 5 records to ExternalDNS\n"), "nobody knows what is there");
+    assert_snapshot!(handed(&[dmarc, there("bounce.mail.example.com", mx(5, "mx.example.net"))]), @"
+    set the MAIL FROM domain to bounce.mail.example.com
+    hand 3 records to ExternalDNS
+    blocked: RecordsSynced MailFromConflict: DNS already has 5 mx.example.net at bounce.mail.example.com, which the operator did not make, so the MX record is not handed to ExternalDNS. Change the MX record to 10 feedback-smtp.us-east-1.amazonses.com: SES accepts no other mail exchanger there, or choose another spec.mailFrom.subdomain
+    ");
+    let spf = there("bounce.mail.example.com", txt("v=spf1 mx -all"));
+    assert!(handed(&[spf]).contains("blocked: RecordsSynced RecordConflict: DNS already has v=spf1 mx -all"));
+    // What was handed over stays, whatever stands beside it.
+    let mut world = world.clone();
+    world.settle();
+    let seen = world.observe();
+    assert_snapshot!(world.plan_for(&seen).to_string(), @"nothing to do");
 }
 
 #[test]
@@ -617,6 +670,28 @@ fn attributes_that_the_spec_drops_are_taken_away_and_those_of_others_stay() {
 }
 
 #[test]
+fn a_configuration_set_of_ours_is_still_ours_when_the_next_one_is_refused() {
+    let mut world = verified();
+    world.spec.ses.configuration_set = Some("first".to_owned());
+    world.settle();
+    world.spec.ses.configuration_set = Some("second".to_owned());
+    assert_snapshot!(plan(&world), @"set the configuration set second");
+    // SES has no such set, and the field goes.
+    let refused = world.identity.clone();
+    world.spec.ses.configuration_set = None;
+    assert_snapshot!(plan(&world), @"take away the configuration set");
+    // It has one, and remembers whose it is.
+    world.spec.ses.configuration_set = Some("second".to_owned());
+    world.pass();
+    assert_snapshot!(plan(&world), @"set the tags sendingdomain.dev/configuration-set");
+    world.settle();
+    world.spec.ses.configuration_set = None;
+    world.settle();
+    assert_eq!(world.identity.as_ref().unwrap().configuration_set, None);
+    assert!(refused.is_some_and(|identity| identity.configuration_set.as_deref() == Some("first")));
+}
+
+#[test]
 fn a_configuration_set_of_somebody_else_stays_where_the_spec_names_none() {
     let mut world = verified();
     world.identity.as_mut().unwrap().configuration_set = Some("theirs".to_owned());
@@ -692,7 +767,7 @@ fn a_failed_verification_that_was_asked_for_is_not_taken_up_in_every_pass() {
     let again = "have SES look for the DKIM records again";
     assert!(plan(&world).contains(again));
     let attempt = world.status.verification.as_mut().unwrap();
-    (attempt.rearms, attempt.started_at.0) = (1, world.now);
+    (attempt.rearms, attempt.dkim_rearmed_at) = (1, Some(Time(world.now)));
     assert!(!plan(&world).contains(again));
     world.after(1);
     assert!(plan(&world).contains(again));

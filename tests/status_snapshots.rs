@@ -5,12 +5,14 @@ mod support;
 use insta::assert_snapshot;
 use k8s_openapi::jiff::SignedDuration;
 use sending_domain_operator::api::reason::Reason;
-use sending_domain_operator::api::v1alpha1::{DkimKeyLength, Recommendation, SendingDomainStatus, TagValue};
+use sending_domain_operator::api::v1alpha1::{
+    DkimKeyLength, OnMxFailure, Phase, Recommendation, SendingDomainStatus, TagValue,
+};
 use sending_domain_operator::dns::evidence::{DmarcView, ReportConsent};
 use sending_domain_operator::dns::lookup::{
     Answer, Lookup, LookupError, LookupErrorKind, ServerAnswer, Source, ZoneCut,
 };
-use sending_domain_operator::dns::record::DnsName;
+use sending_domain_operator::dns::record::{DnsName, RecordType};
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::execute::Outcome;
 use sending_domain_operator::observe::observation::{Fault, Lookups, Observation, Observed};
@@ -241,6 +243,73 @@ fn what_ses_said_last_stands_while_it_cannot_be_asked() {
 }
 
 #[test]
+fn f5_a_ready_domain_whose_aws_access_is_gone_says_so_and_stays_ready() {
+    let mut world = verified();
+    let denied = fault(Reason::AWSAccessDenied, ErrorClass::Terminal);
+    let told = notes_of(&mut world, |seen| seen.identity = Observed::Unavailable(denied.clone()));
+    assert_eq!(told, ["! AWSAccessDenied: What to do next."]);
+    assert_snapshot!(world.summary(), @r#"
+    Some(Verified), records Some("5/5")
+    Ready = True Verified: mail.example.com is verified: mail can be sent
+    IdentityReady = Unknown AWSAccessDenied: What to do next.
+    RecordsSynced = True Synced: All records are in the Cloudflare zone example.com
+    DNSVerified = True Verified: All 5 required records are in DNS
+    DKIMVerified = True Verified: SES has verified the domain by DKIM
+    MailFromVerified = True Verified: SES has verified the MAIL FROM domain bounce.mail.example.com
+    "#);
+    let told = notes_of(&mut world, |seen| seen.identity = Observed::Unavailable(denied));
+    assert_eq!(told, [""; 0], "once");
+    // The provider's part has a fault of its own.
+    let outage = fault(Reason::AWSUnavailable, ErrorClass::Transient { retry_after: None });
+    let told = notes_of(&mut world, |seen| {
+        seen.identity = Observed::Unavailable(outage);
+        seen.zone = Observed::Unavailable(fault(Reason::SecretNotFound, ErrorClass::Terminal));
+    });
+    assert_eq!(told, ["! SecretNotFound: What to do next."]);
+    assert!(world.condition("Ready").starts_with("True"), "{}", world.summary());
+    world.pass();
+    assert!(world.condition("IdentityReady").starts_with("True"), "{}", world.summary());
+}
+
+#[test]
+fn f4_a_suspended_account_sends_nothing() {
+    let mut world = verified();
+    let suspended = fault(Reason::AWSAccountSuspended, ErrorClass::Terminal);
+    let told = notes_of(&mut world, |seen| seen.identity = Observed::Unavailable(suspended));
+    assert_eq!(told, ["! AWSAccountSuspended: What to do next."]);
+    assert!(world.condition("Stalled").starts_with("True AWSAccountSuspended"), "{}", world.summary());
+    world.pass();
+    assert!(world.condition("Ready").starts_with("True"), "{}", world.summary());
+}
+
+/// The generations that status and its conditions speak of.
+fn generations(world: &World) -> Vec<i64> {
+    let of_conditions = world.status.conditions.iter().filter_map(|c| c.observed_generation);
+    let mut all: Vec<i64> = of_conditions.chain([world.status.observed_generation]).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+#[test]
+fn a11_a_spec_that_nobody_could_act_on_is_not_taken_for_ready() {
+    let mut world = verified();
+    world.generation = 2;
+    let outage = fault(Reason::AWSUnavailable, ErrorClass::Transient { retry_after: None });
+    see(&mut world, |seen| seen.identity = Observed::Unavailable(outage.clone()));
+    assert_eq!(generations(&world), [1]);
+    assert!(world.condition("Ready").starts_with("True"), "{}", world.summary());
+    world.pass();
+    assert_eq!(generations(&world), [2]);
+
+    // One that was not Ready follows, for it says that it is on its way.
+    let mut world = waiting();
+    world.generation = 2;
+    see(&mut world, |seen| seen.identity = Observed::Unavailable(outage));
+    assert_eq!(generations(&world), [2]);
+}
+
+#[test]
 fn advice_stands_while_ses_cannot_be_asked() {
     let mut world = verified();
     let advice = vec![Recommendation { code: "PublishDMARC".to_owned(), message: "Publish one.".to_owned() }];
@@ -416,6 +485,14 @@ fn suspending_keeps_what_is_ready_and_ends_what_is_under_way() {
 }
 
 /// The events of the next pass, as `type reason: message`.
+/// The notes of a pass in which the world is seen so and nothing is done.
+fn notes_of(world: &mut World, change: impl FnOnce(&mut Observation)) -> Vec<String> {
+    let old = world.status.clone();
+    see(world, change);
+    let notes = status::events::between(&old, &world.status, &Outcome::default());
+    notes.iter().map(|n| format!("{}{}: {}", if n.warning { "! " } else { "" }, n.reason, n.message)).collect()
+}
+
 fn notes_of_a_pass(world: &mut World) -> Vec<String> {
     let seen = world.observe();
     let plan = world.plan_for(&seen);
@@ -489,6 +566,135 @@ fn f8_a_search_that_ses_does_not_take_up_within_an_hour_is_refused() {
     world.pass();
     assert_eq!(world.status.verification.as_ref().unwrap().rearms, 2);
     assert!(ready(&world).starts_with("False RearmRefused"), "{}", ready(&world));
+}
+
+/// Fails everything that SES can fail.
+fn fail_all(world: &mut World) {
+    let Some(identity) = &mut world.identity else { return };
+    (identity.verification, identity.dkim.status) = (Some(SesStatus::Failed), SesStatus::Failed);
+    if let Some(mail_from) = &mut identity.mail_from {
+        mail_from.status = SesStatus::Failed;
+    }
+}
+
+#[test]
+fn f8_the_part_that_could_not_be_asked_for_with_the_other_is_not_put_off_for_an_hour() {
+    let mut world = verified();
+    fail_all(&mut world);
+    let seen = world.observe();
+    let plan = world.plan_for(&seen);
+    let [Action::RestartDkim, Action::SetMailFrom { .. }] = &plan.actions[..] else { panic!("{plan}") };
+    let full = fault(Reason::WaitingForSESBudget, ErrorClass::Transient { retry_after: None });
+    world.perform(&plan.actions[0]);
+    let outcome =
+        Outcome { done: vec![Action::RestartDkim], faults: vec![(Step::MailFrom, full)], ..Outcome::default() };
+    world.report(&seen, &plan, &outcome);
+    world.now += SignedDuration::from_secs(5);
+    let begun = world.status.verification.clone().unwrap();
+    let plan = world.pass();
+    assert!(matches!(&plan.actions[..], [Action::SetMailFrom { .. }]), "{plan}");
+    let attempt = world.status.verification.clone().unwrap();
+    assert_eq!((attempt.rearms, &attempt.started_at), (1, &begun.started_at), "it is one attempt");
+    // An hour after each was asked for, and not before, it counts as refused.
+    fail_all(&mut world);
+    world.now = begun.started_at.0 + SignedDuration::from_secs(3601);
+    world.pass();
+    assert!(world.condition("DKIMVerified").starts_with("False RearmRefused"), "{}", world.summary());
+    assert!(world.condition("MailFromVerified").starts_with("False VerificationFailed"), "{}", world.summary());
+}
+
+#[test]
+fn f8_another_behaviour_of_mail_from_puts_off_no_search_for_dkim() {
+    let mut world = verified();
+    fail_all(&mut world);
+    world.spec.mail_from.on_mx_failure = OnMxFailure::RejectMessage;
+    let silent = |seen: &mut Observation| seen.lookups.values_mut().for_each(|l| l.answer = Answer::NxDomain);
+    let mut seen = world.observe();
+    silent(&mut seen);
+    let plan = world.plan_for(&seen);
+    assert!(matches!(&plan.actions[..], [Action::SetMailFrom { .. }]), "{plan}");
+    world.perform(&plan.actions[0]);
+    world.report(&seen, &plan, &Outcome { done: plan.actions.clone(), ..Outcome::default() });
+    world.now += SignedDuration::from_mins(5);
+    assert_eq!(world.pass().actions, [Action::RestartDkim]);
+}
+
+#[test]
+fn after_the_deadline_a_verification_begins_again_once_dns_is_right_or_somebody_asks() {
+    let mut world = waiting();
+    world.after(72);
+    world.pass();
+    assert_eq!(world.status.phase, Some(Phase::Failed));
+    world.after(1);
+    world.spec = cloudflare();
+    world.settle();
+    let attempt = world.status.verification.clone().unwrap();
+    assert_eq!((world.status.phase, attempt.started_at.0, attempt.rearms), (Some(Phase::Pending), world.now, 0));
+
+    // DNS was right all the while: SES takes its time, and only a person can say that it shall count anew.
+    world.after(72);
+    world.pass();
+    assert_eq!(world.status.phase, Some(Phase::Failed));
+    world.pass();
+    assert_eq!(world.status.phase, Some(Phase::Failed));
+    world.reconcile_requested = true;
+    assert_eq!(world.pass().actions, [], "SES has nothing to be asked for");
+    let attempt = world.status.verification.clone().unwrap();
+    assert_eq!((world.status.phase, attempt.started_at.0), (Some(Phase::Pending), world.now));
+}
+
+#[test]
+fn a_verified_domain_that_stays_broken_is_stalled_after_a_grace_and_recovers() {
+    let mut world = verified();
+    let without_spf = |seen: &mut Observation| {
+        let spf = seen
+            .lookups
+            .iter_mut()
+            .find(|((name, kind), _)| name.as_str() == "bounce.mail.example.com" && *kind == RecordType::Txt);
+        spf.unwrap().1.answer = Answer::NxDomain;
+    };
+    for (hours, phase, kind) in
+        [(0, Phase::Pending, "Reconciling"), (71, Phase::Pending, "Reconciling"), (1, Phase::Failed, "Stalled")]
+    {
+        world.after(hours);
+        see(&mut world, without_spf);
+        assert_eq!(world.status.phase, Some(phase), "{}", world.summary());
+        assert!(world.condition(kind).starts_with("True"), "{}", world.summary());
+    }
+    assert!(
+        world.condition("Ready").contains("has not been so for longer than spec.verificationTimeout"),
+        "{}",
+        world.summary()
+    );
+    world.pass();
+    assert_eq!(world.status.phase, Some(Phase::Verified), "{}", world.summary());
+}
+
+#[test]
+fn e7_the_order_in_which_ses_lists_its_tokens_starts_no_clock() {
+    let mut world = verified();
+    let begun = world.status.verification.clone();
+    world.after(1);
+    world.identity.as_mut().unwrap().dkim.tokens.reverse();
+    world.pass();
+    assert_eq!(world.status.verification, begun);
+    // For a moment SES does not list all.
+    let last = world.identity.as_mut().unwrap().dkim.tokens.pop().unwrap();
+    world.pass();
+    world.identity.as_mut().unwrap().dkim.tokens.push(last);
+    world.pass();
+    assert_eq!(world.status.verification, begun);
+    world.identity.as_mut().unwrap().dkim.tokens[0] = "ddd".to_owned();
+    world.pass();
+    assert_ne!(world.status.verification.as_ref().map(|v| &v.started_at), begun.as_ref().map(|v| &v.started_at));
+}
+
+#[test]
+fn what_ses_verifies_and_does_not_let_send_is_told() {
+    let mut world = verified();
+    world.identity.as_mut().unwrap().verified_for_sending = false;
+    world.pass();
+    assert!(world.condition("Ready").contains("does not let it send"), "{}", world.summary());
 }
 
 #[test]
@@ -568,7 +774,9 @@ fn what_waits_for_its_turn_before_ses_does_not_end_ready() {
     let mut plan = world.plan_for(&seen);
     assert_eq!(plan.actions.len(), 2, "{plan}");
     plan.put_off(|_| false);
+    world.generation = 2;
     world.report(&seen, &plan, &Outcome::default());
+    assert_eq!(generations(&world), [1], "the change is not made yet");
     assert!(plan.actions.is_empty() && world.condition("Ready").starts_with("True"), "{}", world.summary());
 
     // The reading had its turn, and the second write has none.
@@ -577,6 +785,9 @@ fn what_waits_for_its_turn_before_ses_does_not_end_ready() {
     let faults = vec![(Step::Attributes, full.clone()), (Step::Keys, full)];
     world.report(&seen, &plan, &Outcome { faults, ..Outcome::default() });
     assert!(world.condition("Ready").starts_with("True"), "{}", world.summary());
+    assert_eq!(generations(&world), [1]);
+    world.settle();
+    assert_eq!(generations(&world), [2]);
 }
 
 #[test]
@@ -617,7 +828,7 @@ fn a_forged_clock_neither_fails_a_domain_nor_holds_it_up() {
     for (forged, believed) in [(created - day * 2000, created), (world.now + day * 2000, world.now)] {
         let attempt = world.status.verification.as_mut().unwrap();
         (attempt.started_at.0, attempt.deadline.0) = (forged, forged + day);
-        world.status = plan::identity::believed(world.status, created, day, world.now);
+        world.status = plan::rearm::believed(world.status, created, day, world.now);
         world.pass();
         let attempt = world.status.verification.as_ref().unwrap();
         assert_eq!(attempt.started_at.0, believed);

@@ -54,8 +54,8 @@ pub struct DmarcSpec {
 #[serde(transparent)]
 pub struct MailtoUri(#[schemars(length(max = 254))] pub String);
 
-/// A DMARC policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A DMARC policy. In order, the strictest last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DmarcPolicy {
     /// Deliver as usual, report only.

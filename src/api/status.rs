@@ -389,6 +389,13 @@ pub struct VerificationStatus {
     /// Absent if SES had given the identity up before this object came to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_started_at: Option<Time>,
+    /// When SES, having given up, was last asked to look for the DKIM records again. Absent once the domain is verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dkim_rearmed_at: Option<Time>,
+    /// When SES, having given up, was last asked to look for the MX of the MAIL FROM domain again. Absent once the domain is
+    /// verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail_from_rearmed_at: Option<Time>,
     /// How often a failed verification was taken up again; 0 again once the domain is verified.
     #[serde(default)]
     #[schemars(range(min = 0, max = i32::MAX))]

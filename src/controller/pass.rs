@@ -75,7 +75,7 @@ async fn live(
         object = finalizer::add(api, &object).await?;
     }
     let created = object.creation_timestamp().map_or(now, |created| created.0);
-    let old = plan::identity::believed(status_of(&object), created, timeout(&object), now);
+    let old = plan::rearm::believed(status_of(&object), created, timeout(&object), now);
     let account = remembered.at_its_place(account(&object, context), &object);
     let mark = Mark::new(&context.settings.owner, namespace, &object.name_any());
     let adopter = adopter(context, namespace);

@@ -246,15 +246,19 @@ impl Inquiry<'_> {
     async fn dmarc_view(&self, hosts: &[DnsName], deadline: Instant) -> DmarcView {
         let (own, alias) = self.followed(&self.domain.child("_dmarc"), deadline).await;
         let root = dmarc::organisational(&self.domain);
-        let inherits = root != self.domain && matches!(dmarc::published_at(&own), Some(Published::None));
-        let inherited =
-            if inherits { Some((root.clone(), self.followed(&root.child("_dmarc"), deadline).await.0)) } else { None };
+        let has_none = matches!(dmarc::published_at(&own), Some(Published::None));
+        // What the domain would inherit matters too where the spec puts something in its place.
+        let inherited = if root != self.domain && (has_none || self.dmarc.is_some()) {
+            Some((root.clone(), self.followed(&root.child("_dmarc"), deadline).await.0))
+        } else {
+            None
+        };
         // The reports of a policy that is there already, else of the one that will be.
         let (policy_domain, hosts) =
             match (dmarc::published_at(&own), inherited.as_ref().and_then(|(_, l)| dmarc::published_at(l))) {
                 (Some(Published::One(policy)), _) => (&self.domain, policy.report_hosts),
                 _ if !hosts.is_empty() => (&self.domain, hosts.to_vec()),
-                (_, Some(Published::One(policy))) => (&root, policy.report_hosts),
+                (_, Some(Published::One(policy))) if has_none => (&root, policy.report_hosts),
                 _ => (&self.domain, Vec::new()),
             };
         let outside = hosts.into_iter().filter(|host| dmarc::organisational(host) != root).take(MAX_CONSENTS);

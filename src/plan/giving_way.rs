@@ -3,7 +3,8 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::identity::{TAG_ADOPTABLE_BY, dkim_has_failed};
+use super::identity::TAG_ADOPTABLE_BY;
+use super::rearm::Part;
 use super::teardown::{Ending, Patience, Release, plan_teardown};
 use super::{Action, Blocker, Plan, Step, Subject};
 use crate::api::condition::ConditionType::IdentityReady;
@@ -31,7 +32,7 @@ pub fn is_due(subject: &Subject<'_>, identity: &Identity, claim: &Claim, records
         Ownership::Foreign | Ownership::Unmarked => false,
     };
     let Some(attempt) = subject.verification.filter(|attempt| !attempt.was_verified()) else { return false };
-    let is_given_up = dkim_has_failed(identity);
+    let is_given_up = Part::Dkim.has_failed(identity);
     // What SES had given up before this object came to it may have been verified once, and is given time.
     let has_failed = attempt.is_over(now) || (is_given_up && attempt.first_started_at.is_some());
     let looks_until = attempt.started_at.0.checked_add(SES_LOOKS_FOR).unwrap_or(Timestamp::MAX);

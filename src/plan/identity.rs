@@ -1,18 +1,18 @@
 //! What to do about the SES identity: create it, adopt it or refuse it, keep it as the spec wants it, and have SES look
 //! again after it has given up.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
+use super::rearm::Part;
 use super::{Action, Blocker, Plan, Subject, claims, tags};
 use crate::api::condition::ConditionType::{IdentityReady, MailFromVerified};
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::{AdoptionPolicy, IdentityOrigin, RecordPurpose, SendingDomainStatus};
+use crate::api::v1alpha1::{AdoptionPolicy, IdentityOrigin, RecordPurpose};
 use crate::dns::judge;
 use crate::observe::observation::{Observation, Observed};
 use crate::ownership::{Ownership, TAG_CONFIGURATION_SET, TAG_RECREATE_AT, tag_value};
 use crate::ses::client::NewIdentity;
-use crate::ses::identity::{DKIM_TOKENS, Identity, SesStatus};
+use crate::ses::identity::{DKIM_TOKENS, Identity};
 
 /// The tag by which the owner of an identity releases it for adoption: its value is `<owner-id>/<namespace>`.
 pub const TAG_ADOPTABLE_BY: &str = "sendingdomain.dev/adoptable-by";
@@ -115,8 +115,9 @@ pub fn plan_verification(
         if !identity.dkim.signing_enabled && !identity.dkim.tokens.is_empty() {
             plan.actions.push(Action::EnableSigning);
         }
-        plan.postponed |= subject.reconcile_requested && identity.has_failed() && was_rearmed_just_now(subject, now);
-        if rearm_is_due(subject, identity, seen, now, plan) && dkim_has_failed(identity) {
+        let is_put_off = |part: &Part| part.has_failed(identity) && part.was_rearmed_just_now(subject, now);
+        plan.postponed |= subject.reconcile_requested && Part::ALL.iter().any(is_put_off);
+        if Part::Dkim.is_due(subject, identity, seen, now, plan) {
             plan.actions.push(Action::RestartDkim);
         }
     }
@@ -131,59 +132,6 @@ fn recreation_is_due(subject: &Subject<'_>, identity: &Identity) -> bool {
         && subject.mark.ownership(&identity.tags) == Ownership::Ours(IdentityOrigin::Created)
 }
 
-/// True if SES does not look for the DKIM records any more.
-pub fn dkim_has_failed(identity: &Identity) -> bool {
-    identity.verification == Some(SesStatus::Failed) || identity.dkim.status == SesStatus::Failed
-}
-
-/// SES stops looking once it says FAILED. It is asked to look again when our own look-ups find everything right, or the
-/// user asks; the waits between tries double from an hour to a day.
-fn rearm_is_due(subject: &Subject<'_>, identity: &Identity, seen: &Observation, now: Timestamp, plan: &Plan) -> bool {
-    if !identity.has_failed() {
-        return false;
-    }
-    if subject.reconcile_requested {
-        // A request that is not handled yet, since something else failed, must not have SES asked in every pass.
-        return !was_rearmed_just_now(subject, now);
-    }
-    let required = || plan.wanted.iter().filter(|w| w.required);
-    let right = required().next().is_some() && required().all(|w| judge::is_worth_trying(w, &seen.lookups));
-    right && subject.verification.is_none_or(|v| now >= next_rearm(v.started_at.0, v.rearms))
-}
-
-fn was_rearmed_just_now(subject: &Subject<'_>, now: Timestamp) -> bool {
-    subject.verification.is_some_and(|v| v.rearms > 0 && now.duration_since(v.started_at.0) < REQUESTED)
-}
-
-/// How long a re-arm is left alone, whoever asks.
-const REQUESTED: SignedDuration = SignedDuration::from_mins(1);
-
-/// `status` as far as it can be true. It can be edited by hand, and a clock that starts before the object was `created`, or in
-/// the future, would fail a domain that SES still looks at, or keep it from being taken up again.
-pub fn believed(
-    mut status: SendingDomainStatus,
-    created: Timestamp,
-    timeout: SignedDuration,
-    now: Timestamp,
-) -> SendingDomainStatus {
-    if let Some(attempt) = &mut status.verification {
-        let start = attempt.started_at.0.max(created).min(now);
-        attempt.started_at = Time(start);
-        attempt.first_started_at = attempt.first_started_at.take().map(|first| Time(first.0.max(created).min(now)));
-        attempt.deadline = Time(start.checked_add(timeout).unwrap_or(Timestamp::MAX));
-    }
-    status
-}
-
-/// When the next re-arm may come, `rearms` having been tried, the last one at `started`.
-pub fn next_rearm(started: Timestamp, rearms: i32) -> Timestamp {
-    if rearms == 0 {
-        return started;
-    }
-    let hours = 1_i64 << (rearms - 1).clamp(0, 5);
-    started.checked_add(SignedDuration::from_hours(hours.min(24))).unwrap_or(Timestamp::MAX)
-}
-
 fn plan_mail_from(subject: &Subject<'_>, identity: &Identity, seen: &Observation, now: Timestamp, plan: &mut Plan) {
     if seen.claim.mail_from_shared {
         return plan.blockers.push(claims::mail_from_conflict(MailFromVerified));
@@ -196,8 +144,7 @@ fn plan_mail_from(subject: &Subject<'_>, identity: &Identity, seen: &Observation
         // A working MAIL FROM domain is left only for one that works.
         Some(current) if !current.domain.eq_ignore_ascii_case(&domain) => mail_from_resolves(seen, plan),
         Some(current) => {
-            let failed = current.status == SesStatus::Failed && rearm_is_due(subject, identity, seen, now, plan);
-            current.on_mx_failure != on_mx_failure || failed
+            current.on_mx_failure != on_mx_failure || Part::MailFrom.is_due(subject, identity, seen, now, plan)
         }
     };
     match &seen.standing.mail_from {

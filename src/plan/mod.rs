@@ -13,6 +13,7 @@ pub mod giving_way;
 pub mod identity;
 pub mod leftovers;
 pub mod places;
+pub mod rearm;
 pub mod records;
 pub mod tags;
 pub mod teardown;

@@ -11,8 +11,9 @@ use crate::api::condition::ConditionType::{
 use crate::api::condition::{ConditionStatus, ConditionType, Verdict, find, is_true};
 use crate::api::reason::{Reason, ReasonClass};
 use crate::api::v1alpha1::{DnsProvider, Phase, RecordPurpose, RecordState, RecordStatus, SendingDomainStatus};
+use crate::error::ErrorClass;
 use crate::observe::observation::{Fault, Observed};
-use crate::plan::identity::next_rearm;
+use crate::plan::rearm::Part;
 use crate::plan::{Action, Step};
 use crate::ses::identity::{DKIM_TOKENS, Identity, SesStatus};
 
@@ -76,7 +77,8 @@ pub fn judge(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &R
         .records
         .iter()
         .any(|r| r.purpose == RecordPurpose::Spf && matches!(r.state, RecordState::Missing | RecordState::Incorrect));
-    let met = !spf_is_wrong && checks.iter().all(|(t, check, _)| !needed(t) || check.is_ok());
+    let met =
+        !spf_is_wrong && checks.iter().all(|(t, check, _)| !needed(t) || check.is_ok() || stands(old, report, check));
     // That nobody looks is no reason to wait.
     let first = checks
         .iter()
@@ -149,9 +151,15 @@ fn verdict(check: &Check, reason: Reason) -> Verdict {
 }
 
 /// What was said last stands while SES cannot be asked: an outage is no loss of verification. Only IdentityReady tells of
-/// it, and not even that of an object that is Ready.
+/// it, of an object that is Ready only if it does not pass by itself; and RecordsSynced tells of the provider's own faults.
 fn kept(old: &SendingDomainStatus, condition_type: ConditionType, report: &Report<'_>, check: Check) -> Check {
-    let tells = condition_type == IdentityReady && !was_ready(old);
+    let tells = match condition_type {
+        IdentityReady => !was_ready(old) || report.lasting_fault().is_some(),
+        RecordsSynced => {
+            provider_fault(report).is_some_and(|fault| !matches!(fault.class, ErrorClass::Transient { .. }))
+        }
+        _ => false,
+    };
     match find(&old.conditions, condition_type).and_then(|condition| Some((condition, reason_of(condition)?))) {
         Some((condition, reason)) if report.identity_is_unavailable() && !tells => match condition.status.as_str() {
             "True" => Ok(condition.message.clone()),
@@ -162,6 +170,17 @@ fn kept(old: &SendingDomainStatus, condition_type: ConditionType, report: &Repor
     }
 }
 
+/// True if a Ready object stays so although `check` is not met: what AWS does not tell any more was so when it did. A
+/// suspended account sends nothing.
+fn stands(old: &SendingDomainStatus, report: &Report<'_>, check: &Check) -> bool {
+    let sends = check.as_ref().err().is_some_and(|unmet| unmet.reason != Reason::AWSAccountSuspended);
+    sends && was_ready(old) && report.identity_is_unavailable()
+}
+
+fn provider_fault<'a>(report: &Report<'a>) -> Option<&'a Fault> {
+    report.seen.zone.fault().or_else(|| report.seen.endpoint.fault())
+}
+
 fn reason_of(condition: &Condition) -> Option<Reason> {
     Reason::ALL.iter().copied().find(|r| r.as_str() == condition.reason)
 }
@@ -170,10 +189,20 @@ fn reason_of(condition: &Condition) -> Option<Reason> {
 fn give_up_waiting(check: &mut Check, status: &SendingDomainStatus) {
     let Err(unmet) = check else { return };
     if matches!(unmet.reason, Reason::WaitingForDNS | Reason::WaitingForSES) {
-        let since = status.verification.as_ref().map_or_else(String::new, |v| format!(" (begun {})", v.started_at.0));
         unmet.reason = Reason::VerificationFailed;
-        unmet.message =
-            format!("Verification failed{since}; it begins again by itself once DNS is right. {}", unmet.message);
+        let attempt = status.verification.as_ref();
+        let what = match attempt.map(|v| (&v.verified_at, v.started_at.0)) {
+            Some((Some(_), _)) => {
+                "The domain was verified, and has not been so for longer than spec.verificationTimeout; it recovers by itself \
+                 once DNS is right"
+                    .to_owned()
+            }
+            Some((None, started)) => {
+                format!("Verification failed (begun {started}); it begins again by itself once DNS is right")
+            }
+            None => "Verification failed; it begins again by itself once DNS is right".to_owned(),
+        };
+        unmet.message = format!("{what}. {}", unmet.message);
     }
 }
 
@@ -198,14 +227,24 @@ fn is_lost(status: &SendingDomainStatus, report: &Report<'_>) -> bool {
         })
 }
 
-/// SES has given up, or a first verification has passed its deadline.
+/// A verified domain that is not Ready for as long as a verification may take, though SES does not say so itself.
+fn is_broken_for_long(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &Report<'_>) -> bool {
+    let was_verified = status.verification.as_ref().is_some_and(|v| v.verified_at.is_some());
+    let broken = find(&old.conditions, Ready).filter(|ready| ready.status == "False");
+    was_verified
+        && report.identity().is_some()
+        && !is_lost(status, report)
+        && broken.is_some_and(|ready| report.now.duration_since(ready.last_transition_time.0) >= report.timeout)
+}
+
+/// SES has given up, a first verification has passed its deadline, or a later loss has lasted as long.
 fn has_failed(old: &SendingDomainStatus, status: &SendingDomainStatus, report: &Report<'_>) -> bool {
     if report.identity_is_unavailable() && old.phase == Some(Phase::Failed) {
         return true;
     }
     let attempt = status.verification.as_ref().filter(|_| status.has_identity());
     let overdue = attempt.is_some_and(|v| v.verified_at.is_none() && report.now >= v.deadline.0);
-    report.identity().is_some_and(Identity::has_failed) || overdue
+    report.identity().is_some_and(Identity::has_failed) || overdue || is_broken_for_long(old, status, report)
 }
 
 fn blocker(report: &Report<'_>, condition: ConditionType) -> Option<Unmet> {
@@ -258,7 +297,7 @@ fn identity_ready(report: &Report<'_>) -> Check {
 
 fn records_synced(report: &Report<'_>) -> Check {
     let unmet = fault_of(report, Step::Records)
-        .or_else(|| report.seen.zone.fault().or_else(|| report.seen.endpoint.fault()).map(unmet_by))
+        .or_else(|| provider_fault(report).map(unmet_by))
         .or_else(|| blocker(report, RecordsSynced))
         .or_else(|| under_way(report, Step::Records));
     match (unmet, report.identity()) {
@@ -311,63 +350,66 @@ fn waiting_for_dns(first: &RecordStatus, wrong: usize, required: usize) -> Strin
 
 /// Where a part of the verification stands, in the words that DKIM and MAIL FROM share.
 fn awaited(
-    part: &str,
+    part: Part,
     state: Option<&SesStatus>,
     records_found: bool,
     refused: bool,
     status: &SendingDomainStatus,
     report: &Report<'_>,
 ) -> Unmet {
+    let name = part.as_str();
     match state {
         Some(SesStatus::Failed) if refused => Unmet::no(
             Reason::RearmRefused,
             format!(
-                "SES still says FAILED for {part}, although DNS is right and SES was asked to look again; open a case with AWS, \
+                "SES still says FAILED for {name}, although DNS is right and SES was asked to look again; open a case with AWS, \
                  or set the annotation sendingdomain.dev/recreate-at for fresh DKIM tokens"
             ),
         ),
         Some(SesStatus::Failed) => Unmet::no(Reason::VerificationFailed, given_up(part, status, report)),
         _ if !records_found => Unmet::no(
             Reason::WaitingForDNS,
-            format!("SES verifies {part} once its records are in DNS; see .status.records"),
+            format!("SES verifies {name} once its records are in DNS; see .status.records"),
         ),
         _ if !report.seen.dns_check => Unmet::no(
             Reason::WaitingForSES,
             format!(
-                "Look-ups are switched off by --dns-check off, so SES alone judges: once the {part} records of .status.records \
+                "Look-ups are switched off by --dns-check off, so SES alone judges: once the {name} records of .status.records \
                  are in DNS, SES finds them by itself, usually within 15 to 30 minutes, at most 72 hours"
             ),
         ),
         _ => Unmet::no(
             Reason::WaitingForSES,
             format!(
-                "The {part} records are in DNS; SES looks by itself, usually within 15 to 30 minutes, at most 72 hours"
+                "The {name} records are in DNS; SES looks by itself, usually within 15 to 30 minutes, at most 72 hours"
             ),
         ),
     }
 }
 
 /// What becomes of a part that SES does not look for any more.
-fn given_up(part: &str, status: &SendingDomainStatus, report: &Report<'_>) -> String {
-    let Some(attempt) = status.verification.as_ref().filter(|attempt| attempt.rearms > 0) else {
+fn given_up(part: Part, status: &SendingDomainStatus, report: &Report<'_>) -> String {
+    let name = part.as_str();
+    let attempt = status.verification.as_ref();
+    let asked = attempt.and_then(|attempt| Some((part.rearmed_at(attempt)?, part.next_rearm(attempt)?)));
+    let Some((asked, next)) = asked else {
         return if report.seen.dns_check {
-            format!("SES has given up looking for the {part} records; it is asked to look again once DNS is right")
+            format!("SES has given up looking for the {name} records; it is asked to look again once DNS is right")
         } else {
             format!(
-                "SES has given up looking for the {part} records; once they are in DNS, set the annotation {RECONCILE_AT} to have \
+                "SES has given up looking for the {name} records; once they are in DNS, set the annotation {RECONCILE_AT} to have \
                  it asked to look again"
             )
         };
     };
-    let asked = attempt.started_at.0;
-    let next = match next_rearm(asked, attempt.rearms) {
-        next if report.seen.dns_check && next <= report.now => "it is asked again once DNS is right".to_owned(),
-        next if report.seen.dns_check => {
+    let when = match next {
+        _ if !report.seen.dns_check => format!("it is asked again when the annotation {RECONCILE_AT} is set"),
+        next if next <= report.now => "it is asked again once DNS is right".to_owned(),
+        next => {
             format!("it is asked again at {next} if DNS is right then, or when the annotation {RECONCILE_AT} is set")
         }
-        _ => format!("it is asked again when the annotation {RECONCILE_AT} is set"),
     };
-    format!("SES was asked at {asked} to look for the {part} records again, and still says FAILED; {next}")
+    format!("SES was asked at {asked} to look for the {name} records again, and still says FAILED; {when}")
 }
 
 /// True if every record for `purpose` is in DNS. Without look-ups nobody knows better than SES.
@@ -376,14 +418,13 @@ fn found(status: &SendingDomainStatus, purpose: RecordPurpose, report: &Report<'
     records.peek().is_some() && records.all(|r| r.state == RecordState::Found || !report.seen.dns_check)
 }
 
-/// A re-arm that SES has not taken within an hour, DNS being right all the while. It stays refused through the next tries.
-fn rearm_was_refused(old: &SendingDomainStatus, report: &Report<'_>) -> bool {
-    let before = old.conditions.iter().any(|c| c.reason == Reason::RearmRefused.as_str());
-    let waited = old.verification.as_ref().is_some_and(|v| {
-        v.rearms >= 1
-            && report.now.duration_since(v.started_at.0).as_hours() >= 1
-            && is_true(&old.conditions, DnsVerified)
-    });
+/// A re-arm of `part`, the condition of which is `kind`, that SES has not taken within an hour, DNS being right all the while.
+/// It stays refused through the next tries.
+fn rearm_was_refused(old: &SendingDomainStatus, part: Part, kind: ConditionType, report: &Report<'_>) -> bool {
+    let before = find(&old.conditions, kind).is_some_and(|c| c.reason == Reason::RearmRefused.as_str());
+    let asked = old.verification.as_ref().and_then(|attempt| part.rearmed_at(attempt));
+    let waited = asked.is_some_and(|asked| report.now.duration_since(asked).as_hours() >= 1)
+        && is_true(&old.conditions, DnsVerified);
     (waited || before) && crate::dns::judge::all_found(&report.plan.wanted, &report.seen.lookups)
 }
 
@@ -402,12 +443,17 @@ fn dkim_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, report
     if state == Some(&SesStatus::Success) && !identity.dkim.signing_enabled {
         return Err(Unmet::no(Reason::Progressing, "DKIM signing is switched off at SES; it is being switched on"));
     }
-    let refused = rearm_was_refused(old, report);
-    let mut unmet = awaited("DKIM", state, found(status, RecordPurpose::Dkim, report), refused, status, report);
+    let refused = rearm_was_refused(old, Part::Dkim, DkimVerified, report);
+    let mut unmet = awaited(Part::Dkim, state, found(status, RecordPurpose::Dkim, report), refused, status, report);
     if unmet.reason == Reason::WaitingForSES
         && let Some(look) = SesView(Some(identity)).last_look(report.seen)
     {
         unmet.message = format!("{}. {look}", unmet.message);
+    }
+    if identity.verification == Some(SesStatus::Success) && identity.dkim.status == SesStatus::Success {
+        let message = "SES has verified the domain and does not let it send (VerifiedForSendingStatus is false); look at the \
+                       account dashboard of SES, and open a case with AWS if nothing is to be mended there";
+        return Err(Unmet::no(Reason::WaitingForSES, message));
     }
     if identity.verification == Some(SesStatus::Success) && identity.dkim.status == SesStatus::Pending {
         let message = format!("The DKIM keys are new, and SES keeps the domain verified meanwhile. {}", unmet.message);
@@ -431,9 +477,9 @@ fn mail_from_verified(old: &SendingDomainStatus, status: &SendingDomainStatus, r
         return Err(unmet);
     }
     let state = identity.mail_from.as_ref().map(|m| &m.status);
-    let refused = rearm_was_refused(old, report);
+    let refused = rearm_was_refused(old, Part::MailFrom, MailFromVerified, report);
     let records = found(status, RecordPurpose::BounceMx, report);
-    Err(awaited("MAIL FROM", state, records, refused, status, report))
+    Err(awaited(Part::MailFrom, state, records, refused, status, report))
 }
 
 fn without_identity(report: &Report<'_>) -> Unmet {

@@ -12,8 +12,11 @@ use crate::text::printable;
 pub(super) fn recommendations(report: &Report<'_>) -> Vec<Recommendation> {
     let Some(view) = &report.seen.evidence.dmarc else { return Vec::new() };
     let domain = DnsName::new(&report.subject.spec.domain);
-    // Where the spec has a policy of its own, its record in `.status.records` speaks for itself.
-    let mut advice = if report.subject.spec.dmarc.is_some() { Vec::new() } else { policy(&domain, view) };
+    let mut advice = match &report.subject.spec.dmarc {
+        // The record of a policy of its own speaks for itself in `.status.records`.
+        Some(spec) => weakened(&domain, spec.policy, view).into_iter().collect(),
+        None => policy(&domain, view),
+    };
     advice.extend(unauthorised(&view.reports));
     advice
 }
@@ -62,6 +65,29 @@ fn inherited(domain: &DnsName, view: &DmarcView) -> Option<Recommendation> {
             );
             recommend("DMARCPolicyInForce", message)
         }
+    })
+}
+
+/// A domain with a policy of its own, `spec` or what is there instead, does without a stricter one that it would inherit.
+fn weakened(domain: &DnsName, spec: DmarcPolicy, view: &DmarcView) -> Option<Recommendation> {
+    let (root, lookup) = view.inherited.as_ref()?;
+    let Published::One(Dmarc { policy, subdomain_policy, .. }) = dmarc::published_at(lookup)? else { return None };
+    let (tag, stricter) = subdomain_policy.map_or(("p", policy), |sp| ("sp", sp));
+    let own = match dmarc::published_at(&view.own) {
+        Some(Published::One(own)) => own.policy,
+        _ => spec,
+    };
+    (own < stricter).then(|| {
+        recommend(
+            "DMARCWeakerThanInherited",
+            format!(
+                "The DMARC policy p={} of {domain} is weaker than {tag}={}, which {root} has for its subdomains, and takes its \
+                 place: set spec.dmarc.policy to {}, or remove spec.dmarc to have that of {root} apply",
+                own.as_str(),
+                stricter.as_str(),
+                stricter.as_str()
+            ),
+        )
     })
 }
 

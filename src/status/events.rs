@@ -1,5 +1,7 @@
 //! The events of a pass: one for each thing that was done and for each turn of a condition, none while nothing changes.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use super::dns::PREVIOUS_LIMIT;
 use super::was_ready;
 use crate::api::condition::{ConditionType, find};
@@ -36,6 +38,7 @@ pub fn between(old: &SendingDomainStatus, new: &SendingDomainStatus, outcome: &O
     notes.extend(ready_turned(old, new).filter(is_told));
     notes.extend(lost);
     notes.extend(nearly_over(old, new));
+    notes.extend(broke(old, new, ConditionType::IdentityReady, "ReadIdentity"));
     notes.extend(broke(old, new, ConditionType::RecordsSynced, "SyncRecords"));
     notes.extend(broke(old, new, ConditionType::DnsVerified, "LookUp"));
     notes.extend(left_behind(old, new));
@@ -202,7 +205,10 @@ fn broke(
     if !was_ready(new) {
         return None;
     }
-    let now = find(&new.conditions, condition_type).filter(|c| c.status == "False")?;
+    // Of the identity nothing is known while AWS does not let it be read.
+    let is_broken =
+        |c: &&Condition| c.status == "False" || (condition_type == ConditionType::IdentityReady && c.status != "True");
+    let now = find(&new.conditions, condition_type).filter(is_broken)?;
     let before = find(&old.conditions, condition_type);
     if before.is_some_and(|b| b.status == now.status && b.reason == now.reason) {
         return None;

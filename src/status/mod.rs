@@ -11,6 +11,7 @@ mod recommendations;
 mod records;
 pub mod schedule;
 mod ses_view;
+mod verification;
 
 pub use self::records::looked_up;
 
@@ -18,11 +19,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::api::condition::{ConditionType, is_true};
+use crate::api::reason::Reason;
 use crate::api::v1alpha1::{IdentityStatus, Phase, SendingDomainStatus, VerificationStatus};
+use crate::error::ErrorClass;
 use crate::execute::Outcome;
-use crate::observe::observation::{Observation, Observed};
+use crate::observe::observation::{Fault, Observation, Observed};
 use crate::ownership::Ownership;
-use crate::plan::identity::dkim_has_failed;
 use crate::plan::{Action, Plan, Step, Subject};
 use crate::ses::identity::Identity;
 use crate::text::printable;
@@ -62,12 +64,34 @@ impl<'a> Report<'a> {
     fn identity_is_unavailable(&self) -> bool {
         matches!(self.seen.identity, Observed::Unavailable(_))
     }
+
+    /// What kept SES from being asked, if it does not pass by itself.
+    fn lasting_fault(&self) -> Option<&'a Fault> {
+        self.seen.identity.fault().filter(|fault| !matches!(fault.class, ErrorClass::Transient { .. }))
+    }
+
+    /// The generation that the status of an object that was as `old` speaks of: one that is Ready stays so while its spec
+    /// cannot be compared with SES or a change waits for its turn, and must not be taken for Ready by a spec that nobody
+    /// has acted on.
+    fn generation_acted_on(&self, old: &SendingDomainStatus) -> i64 {
+        let is_acted_on = !self.identity_is_unavailable() && !self.plan.postponed && !self.waits_for_its_turn();
+        if is_acted_on || !was_ready(old) { self.generation } else { old.observed_generation }
+    }
+
+    /// True if a change of the identity stands in the line before SES.
+    fn waits_for_its_turn(&self) -> bool {
+        self.outcome.faults.iter().any(|(step, fault)| {
+            matches!(step, Step::Attributes | Step::Keys | Step::MailFrom)
+                && fault.reason == Reason::WaitingForSESBudget
+        })
+    }
 }
 
 /// The new status. What could not be read keeps its last verdict.
 pub fn compute(old: &SendingDomainStatus, report: &Report<'_>) -> SendingDomainStatus {
+    let generation = report.generation_acted_on(old);
     let mut status = SendingDomainStatus {
-        observed_generation: report.generation,
+        observed_generation: generation,
         phase: None,
         records_found: old.records_found.clone(),
         conditions: old.conditions.clone(),
@@ -83,23 +107,22 @@ pub fn compute(old: &SendingDomainStatus, report: &Report<'_>) -> SendingDomainS
             report.identity().map(|identity| identity_status(identity, report)).or_else(|| region_only(old));
         status.records = records::all(report);
         status.records_found = records::found(&status.records, report);
-        status.verification = verification(old, report);
+        status.verification = verification::verification(old, report);
         status.recommendations = recommendations::recommendations(report);
     }
     let judged = conditions::judge(old, &status, report);
-    status.conditions =
-        crate::api::condition::merge(&old.conditions, &judged.conditions, report.generation, report.now);
+    status.conditions = crate::api::condition::merge(&old.conditions, &judged.conditions, generation, report.now);
     status.phase = Some(judged.phase);
     if let Some(verification) = &mut status.verification
         && judged.phase == Phase::Verified
     {
         verification.verified_at.get_or_insert(Time(report.now));
-        verification.rearms = 0;
+        (verification.rearms, verification.dkim_rearmed_at, verification.mail_from_rearmed_at) = (0, None, None);
     }
     if judged.phase == Phase::Pending
         && status.has_identity()
         && let Some(attempt) = &mut status.verification
-        && is_nearly_over(attempt, report.now)
+        && verification::is_nearly_over(attempt, report.now)
     {
         attempt.warned_at.get_or_insert(Time(report.now));
     }
@@ -113,7 +136,7 @@ pub fn ahead(old: &SendingDomainStatus, report: &Report<'_>) -> Option<SendingDo
     let dns = writes.then(|| dns::status(old, report)).filter(|dns| old.dns.as_ref() != Some(dns));
     // Likewise that the domain is left to another: with the identity goes what would tell it.
     let left = old.verification.as_ref().filter(|v| report.plan.gives_way && v.yielded_at.is_none());
-    let left = left.map(|v| VerificationStatus { yielded_at: yielded_at(v, report.now), ..v.clone() });
+    let left = left.map(|v| VerificationStatus { yielded_at: verification::yielded_at(v, report.now), ..v.clone() });
     if dns.is_none() && left.is_none() {
         return None;
     }
@@ -187,72 +210,14 @@ fn identity_status(identity: &Identity, report: &Report<'_>) -> IdentityStatus {
         origin,
         dkim_tokens: identity.dkim.tokens.clone(),
         dkim_signing_hosted_zone: (!identity.dkim.tokens.is_empty())
-            .then(|| identity.dkim_hosted_zone(report.subject.region)),
+            .then(|| printable(&identity.dkim_hosted_zone(report.subject.region), 253)),
         verification_status: identity.verification.as_ref().map(|s| text(s.as_str())),
         dkim_status: Some(text(identity.dkim.status.as_str())),
         mail_from_status: identity.mail_from.as_ref().map(|m| text(m.status.as_str())),
         error: identity.error.as_deref().map(text),
-        mail_from_domain: identity.mail_from.as_ref().map(|m| m.domain.clone()),
+        mail_from_domain: identity.mail_from.as_ref().map(|m| printable(&m.domain, 253)),
         sending_enabled: Some(identity.verified_for_sending),
     }
-}
-
-/// True if no more than a quarter of the time of a first verification is left.
-fn is_nearly_over(attempt: &VerificationStatus, now: Timestamp) -> bool {
-    let quarter = attempt.deadline.0.duration_since(attempt.started_at.0) / 4;
-    attempt.verified_at.is_none() && attempt.deadline.0.duration_since(now) <= quarter
-}
-
-/// The clock starts with the identity, and starts again when SES is asked to look again and when the tokens change.
-fn verification(old: &SendingDomainStatus, report: &Report<'_>) -> Option<VerificationStatus> {
-    let Some(identity) = report.identity() else { return spent(old, report) };
-    let before = old.verification.as_ref();
-    let first_verified_at = before
-        .and_then(|v| v.first_verified_at.clone().or_else(|| v.verified_at.clone()))
-        .or_else(|| (identity.is_dkim_verified() || identity.verified_for_sending).then_some(Time(report.now)));
-    let first_started_at = match before.filter(|v| v.yielded_at.is_none()) {
-        Some(attempt) => attempt.first_started_at.clone(),
-        None => (!dkim_has_failed(identity)).then_some(Time(report.now)),
-    };
-    let deadline = |start: Timestamp| Time(start.checked_add(report.timeout).unwrap_or(Timestamp::MAX));
-    let fresh = |rearms| VerificationStatus {
-        started_at: Time(report.now),
-        deadline: deadline(report.now),
-        verified_at: None,
-        warned_at: None,
-        yielded_at: None,
-        first_verified_at: first_verified_at.clone(),
-        first_started_at: first_started_at.clone(),
-        rearms,
-    };
-    let Some(last) = old.verification.as_ref().filter(|_| old.has_identity()) else {
-        return Some(fresh(0));
-    };
-    let known_tokens = old.identity.as_ref().map_or(&[][..], |i| i.dkim_tokens.as_slice());
-    if !identity.dkim.tokens.is_empty() && known_tokens != identity.dkim.tokens {
-        return Some(fresh(0));
-    }
-    let rearmed = identity.has_failed()
-        && report.outcome.done.iter().any(|a| matches!(a, Action::RestartDkim | Action::SetMailFrom { .. }));
-    if rearmed {
-        return Some(fresh(last.rearms.saturating_add(1)));
-    }
-    let yielded_at = if report.plan.gives_way { yielded_at(last, report.now) } else { None };
-    let deadline = deadline(last.started_at.0);
-    Some(VerificationStatus { deadline, yielded_at, first_verified_at, first_started_at, ..last.clone() })
-}
-
-/// When the object left its domain to another: with the first thing that it takes away for that.
-fn yielded_at(attempt: &VerificationStatus, now: Timestamp) -> Option<Time> {
-    attempt.yielded_at.clone().or(Some(Time(now)))
-}
-
-/// What is known of the attempts of an object that has no identity now, as long as anybody else wants the domain: it
-/// decides who comes first.
-fn spent(old: &SendingDomainStatus, report: &Report<'_>) -> Option<VerificationStatus> {
-    let last = old.verification.clone().filter(|_| report.seen.claim.rivals)?;
-    let first_verified_at = last.first_verified_at.clone().or_else(|| last.verified_at.clone());
-    Some(VerificationStatus { verified_at: None, warned_at: None, first_verified_at, ..last })
 }
 
 /// True if the object was Ready before.

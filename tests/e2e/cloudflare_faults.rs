@@ -1,7 +1,9 @@
 //! What users get wrong at Cloudflare: each in its own words, and mended without a restart.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
-use testbed::cloudflare::{Perms, Scope, ZoneChange, ZoneStatus};
+use testbed::cloudflare::{Failure, Perms, Scope, ZoneChange, ZoneStatus};
 use testbed::world::object;
 
 use crate::rig::{DOMAIN, NAME, Rig, SECRET, ZONE};
@@ -46,6 +48,40 @@ async fn b7_a_token_that_is_revoked_after_verification() {
     rig.expect_event("Warning", "InvalidAPIToken").await;
     rig.world.cloudflare().add_token(rig.world.token(), Perms::full());
     rig.until("synced", |o| object::condition_status(o, "RecordsSynced") == "True").await;
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn b6_a_token_that_is_rotated_during_a_pass_serves_to_its_end_and_not_after() {
+    let rig = Rig::start().await;
+    rig.world.cloudflare_zone(ZONE);
+    rig.set_token(rig.world.token()).await;
+    let cloudflare = rig.world.cloudflare();
+    // Cloudflare answers the zones late: until then the Secret has another value.
+    cloudflare.fail_next_on(1, "GET", "/zones", Failure::slow(Duration::from_secs(2)));
+    rig.create(&object::cloudflare(NAME, DOMAIN, SECRET)).await;
+    let started = Instant::now();
+    while cloudflare.calls().is_empty() && started.elapsed() < Duration::from_secs(2) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let next = "next-token-of-forty-characters-0123456789";
+    cloudflare.add_token(next, Perms::full());
+    rig.set_token(next).await;
+    rig.ready().await;
+    let calls = cloudflare.calls();
+    let used: Vec<&str> = calls.iter().filter_map(|call| call.token.as_deref()).collect();
+    let first_of_next = used.iter().position(|token| *token == next).unwrap_or(used.len());
+    assert!(used[..first_of_next].iter().all(|token| *token == rig.world.token()), "{calls:?}");
+    // What begins after the change goes with the new value, and the old one is never taken up again.
+    cloudflare.revoke_token(rig.world.token());
+    cloudflare.reset_calls();
+    rig.world.annotate(&rig.namespace, NAME, "sendingdomain.dev/reconcile-at", "1").await.unwrap();
+    let records = cloudflare.records(ZONE);
+    let mx = records.iter().find(|r| r["type"] == "MX").unwrap();
+    cloudflare.delete_record(ZONE, mx["id"].as_str().unwrap()).unwrap();
+    rig.world.annotate(&rig.namespace, NAME, "sendingdomain.dev/reconcile-at", "2").await.unwrap();
+    rig.until("repaired", |_| rig.ours().len() == 5).await;
+    assert!(cloudflare.calls().iter().all(|call| call.token.as_deref() == Some(next)), "{:?}", cloudflare.calls());
     rig.finish().await;
 }
 

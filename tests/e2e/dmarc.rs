@@ -47,6 +47,12 @@ async fn the_policy_in_force_is_told_also_an_inherited_one_and_never_keeps_from_
     let at = |o: &Value| object::records(o).iter().find(|r| r["purpose"] == "DMARC").cloned().unwrap_or_default();
     let told = rig.until("the alias", |o| at(o)["cause"] == "CNAMEBlocksRecord").await;
     assert!(object::is_ready(&told) && text(&at(&told), "message").contains("replace the alias"), "{told}");
+    // A policy of its own takes the place of a stricter one that the domain would inherit.
+    dns.remove(&own, RecordType::CNAME).unwrap();
+    dns.set(&root, RecordType::TXT, &["v=DMARC1; p=quarantine; sp=reject"]).unwrap();
+    advised(&rig, "DMARCWeakerThanInherited", "is weaker than sp=reject, which example.com has").await;
+    rig.patch(&json!({"spec": {"dmarc": {"policy": "reject"}}})).await;
+    rig.until("as strict", |o| advice(o, "DMARCWeakerThanInherited").is_none()).await;
     rig.finish().await;
 }
 

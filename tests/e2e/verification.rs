@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
-use serde_json::Value;
-use testbed::ses::Status;
+use serde_json::{Value, json};
+use testbed::ses::{Failure, Operation, Status};
 use testbed::world::object;
 
 use crate::rig::{DOMAIN, NAME, REGION, Rig};
@@ -36,6 +36,52 @@ async fn f8_what_ses_gave_up_is_taken_up_again_once_dns_is_right() {
     assert_eq!(rig.identity().unwrap().tokens, tokens, "the same keys");
     rig.expect_event("Normal", "VerificationRearmed").await;
     rig.expect_event("Normal", "Verified").await;
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn f8_half_a_re_arm_is_made_whole_at_once() {
+    let rig = Rig::start().await;
+    let ses = rig.world.ses();
+    ses.configure(|settings| settings.check_interval = Duration::from_hours(1));
+    rig.apply_manual().await;
+    let pending = rig.until("records", |o| object::records(o).len() == 5).await;
+    ses.advance(LONGER_THAN_SES_LOOKS).await;
+    rig.reason("VerificationFailed").await;
+    ses.configure(|settings| settings.check_interval = Duration::from_millis(500));
+    ses.fail_next_for(
+        Operation::PutEmailIdentityMailFromAttributes,
+        1,
+        Failure::code(503, "ServiceUnavailable", "No."),
+    );
+    rig.world.publish(&pending).unwrap();
+    rig.ready().await;
+    let attempt = &rig.get().await["status"]["verification"];
+    assert!(attempt.get("mailFromRearmedAt").is_none() && attempt["rearms"] == 0, "{attempt}");
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn f5_f8_a_verified_domain_that_cannot_be_read_any_more_says_so_and_stays_ready() {
+    let rig = Rig::start().await;
+    rig.verified_manual().await;
+    let ses = rig.world.ses();
+    ses.deny(Operation::GetEmailIdentity);
+    rig.world.annotate(&rig.namespace, NAME, "sendingdomain.dev/reconcile-at", "1").await.unwrap();
+    let told = rig.until("the denial", |o| object::condition_status(o, "IdentityReady") == "Unknown").await;
+    assert!(object::message(&told, "IdentityReady").contains("ses:GetEmailIdentity"), "{told}");
+    assert!(object::is_ready(&told), "{told}");
+    rig.expect_event("Warning", "AWSAccessDenied").await;
+    // A change that nobody can make is not acted on.
+    rig.patch(&json!({ "spec": { "ses": { "tags": { "team": "mail" } } } })).await;
+    let generation = rig.get().await["metadata"]["generation"].clone();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let told = rig.get().await;
+    assert_ne!(told["status"]["observedGeneration"], generation, "{told}");
+    ses.allow(Operation::GetEmailIdentity);
+    rig.world.annotate(&rig.namespace, NAME, "sendingdomain.dev/reconcile-at", "2").await.unwrap();
+    rig.until("the change", |o| o["status"]["observedGeneration"] == generation && object::is_ready(o)).await;
+    assert_eq!(rig.identity().unwrap().tags.get("team").map(String::as_str), Some("mail"));
     rig.finish().await;
 }
 

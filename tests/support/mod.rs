@@ -89,6 +89,8 @@ pub struct World {
     pub claim: Claim,
     pub now: Timestamp,
     pub recreate_at: Option<String>,
+    /// Of the spec.
+    pub generation: i64,
     pub reconcile_requested: bool,
     pub next_id: u32,
     pub created: u32,
@@ -210,6 +212,7 @@ impl World {
             reconcile_requested: false,
             next_id: 0,
             created: 0,
+            generation: 1,
         }
     }
 
@@ -459,7 +462,7 @@ impl World {
     /// A pass that ends after so many writes, as by a crash: without a word in status. A whole one does not.
     pub fn interrupted_pass(&mut self, writes: usize) -> Plan {
         if self.spec.suspend {
-            self.status = status::suspended(&self.status, 1, self.now);
+            self.status = status::suspended(&self.status, self.generation, self.now);
             return Plan::default();
         }
         let seen = self.observe();
@@ -533,7 +536,7 @@ impl World {
         self.with_subject(|subject| {
             then(&Report {
                 subject,
-                generation: 1,
+                generation: self.generation,
                 reconcile_at: self.reconcile_requested.then_some("now"),
                 seen,
                 plan,
@@ -597,7 +600,8 @@ impl World {
                 let owners = if content.goes_with_owner { vec![UID.to_owned()] } else { Vec::new() };
                 let own_labels = content.labels.keys().cloned().collect();
                 let content = content.clone();
-                self.endpoint = Observed::Known(Some(Found { owners, version: None, content, own_labels }));
+                self.endpoint =
+                    Observed::Known(Some(Found { owners, version: None, is_going: false, content, own_labels }));
             }
             Action::RemoveEndpoint { .. } => self.endpoint = Observed::Known(None),
             Action::WriteRecords { zone, changes, .. } | Action::RemoveRecords { zone, changes, .. } => {
