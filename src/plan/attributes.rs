@@ -12,14 +12,18 @@ pub fn plan_attributes(subject: &Subject<'_>, identity: &Identity, seen: &Observ
     let set = configuration_set(subject, identity);
     let tags = tags(subject, identity, set.as_ref());
     let mut actions = Vec::new();
-    // First what frees room, for AWS counts tags; then what says whose the configuration set is to be.
+    // First what frees room, for AWS counts tags; then what says whose the configuration set is to be. Where one of ours is
+    // replaced that comes last: if SES refuses the next one, the old one must still be ours.
     if !tags.remove.is_empty() {
         actions.push(Action::UntagIdentity { keys: tags.remove });
     }
-    if !tags.set.is_empty() {
-        actions.push(Action::TagIdentity { tags: tags.set });
+    let tag = (!tags.set.is_empty()).then_some(Action::TagIdentity { tags: tags.set });
+    let set = set.map(|name| Action::SetConfigurationSet { name });
+    if has_set_of_ours(identity) {
+        actions.extend(set.into_iter().chain(tag));
+    } else {
+        actions.extend(tag.into_iter().chain(set));
     }
-    actions.extend(set.map(|name| Action::SetConfigurationSet { name }));
     match &seen.standing.attributes {
         Some(fault) if !actions.is_empty() => plan.blockers.push(Blocker::from_fault(IdentityReady, fault)),
         _ => plan.actions.extend(actions),
@@ -38,29 +42,34 @@ fn configuration_set(subject: &Subject<'_>, identity: &Identity) -> Option<Optio
     let there = identity.configuration_set.as_ref();
     match &subject.spec.ses.configuration_set {
         Some(wanted) => (there != Some(wanted)).then(|| Some(wanted.clone())),
-        None => (there.is_some() && there == identity.tags.get(TAG_CONFIGURATION_SET)).then_some(None),
+        None => has_set_of_ours(identity).then_some(None),
     }
 }
 
 /// The change of the tags, `set` being the change of the configuration set.
 fn tags(subject: &Subject<'_>, identity: &Identity, set: Option<&Option<String>>) -> tags::Change {
     let mut change = tags::change(&subject.spec.ses.tags, &identity.tags);
-    let there = identity.configuration_set.as_ref();
     let remembered = identity.tags.get(TAG_CONFIGURATION_SET);
-    let is_ours = there.is_some() && there == remembered;
     let mut remember = |name: &String| change.set.insert(TAG_CONFIGURATION_SET.to_owned(), name.clone());
     match (set, &subject.spec.ses.configuration_set) {
-        // One of ours is replaced first and the next remembered after: if SES refuses that, the old one is still ours.
-        (Some(Some(name)), _) if remembered != Some(name) && !is_ours => {
+        (Some(Some(name)), _) if remembered != Some(name) => {
             remember(name);
         }
         (None, Some(wanted)) if remembered.is_some_and(|remembered| remembered != wanted) => {
             remember(wanted);
         }
-        (None, None) if remembered.is_some() && !is_ours => change.remove.push(TAG_CONFIGURATION_SET.to_owned()),
+        (None, None) if remembered.is_some() && !has_set_of_ours(identity) => {
+            change.remove.push(TAG_CONFIGURATION_SET.to_owned());
+        }
         _ => {}
     }
     change
+}
+
+/// True if the configuration set that the identity has is the one that we have put.
+fn has_set_of_ours(identity: &Identity) -> bool {
+    let there = identity.configuration_set.as_ref();
+    there.is_some() && there == identity.tags.get(TAG_CONFIGURATION_SET)
 }
 
 /// The length to ask for. A length that SES is changing to already is not asked for again; of one that SES does not tell,
