@@ -11,10 +11,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sesv2::Client as Sdk;
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sesv2::operation::get_email_identity::GetEmailIdentityOutput;
 use aws_sdk_sesv2::types::{
-    BehaviorOnMxFailure, DkimAttributes, DkimSigningAttributes, DkimSigningAttributesOrigin, DkimSigningKeyLength,
-    IdentityInfo, IdentityType, MailFromAttributes, SoaRecord, Tag,
+    BehaviorOnMxFailure, DkimSigningAttributes, DkimSigningAttributesOrigin, IdentityInfo, IdentityType,
 };
 use aws_types::service_config::ServiceConfigKey;
 use tokio::sync::{Notify, OnceCell};
@@ -23,14 +21,13 @@ use tracing::Instrument;
 use super::accounts::Clients;
 use super::budget::Budget;
 use super::error::{Error, Kind};
-use super::identity::{Dkim, Identity, MailFrom, SesStatus, ZoneSeen};
+use super::identity::{Identity, SesStatus};
 use super::inventory::{Inventory, Listed, Page};
 use super::line::{Asker, Class};
+use super::wire;
 use crate::api::v1alpha1::{DkimKeyLength, OnMxFailure};
-use crate::dns::record::DnsName;
 use crate::stage;
 use crate::telemetry::metrics::{BudgetState, Metrics, Upstream};
-use crate::text::printable;
 use crate::wake::Wakes;
 
 pub use super::accounts::{Account, Role};
@@ -117,7 +114,7 @@ impl Client {
     pub async fn get(&self, by: Caller<'_>, name: &str) -> Result<Option<Identity>, Error> {
         let send = |client: Sdk| client.get_email_identity().email_identity(name).send();
         match self.call(by, "GetEmailIdentity", send).await {
-            Ok(output) => Ok(Some(identity(&output))),
+            Ok(output) => Ok(Some(wire::identity(&output))),
             Err(Error { kind: Kind::NotFound, .. }) => Ok(None),
             Err(other) => Err(other),
         }
@@ -142,10 +139,10 @@ impl Client {
     /// Creates the identity with Easy DKIM. The answer holds what SES answers: the tokens, as a rule, and no verification
     /// status.
     pub async fn create(&self, by: Caller<'_>, name: &str, new: &NewIdentity) -> Result<Identity, Error> {
-        let signing = new
-            .key_length
-            .map(|length| DkimSigningAttributes::builder().next_signing_key_length(sdk_key_length(length)).build());
-        let tags = sdk_tags(&new.tags)?;
+        let signing = new.key_length.map(|length| {
+            DkimSigningAttributes::builder().next_signing_key_length(wire::sdk_key_length(length)).build()
+        });
+        let tags = wire::sdk_tags(&new.tags)?;
         let send = |client: Sdk| {
             client
                 .create_email_identity()
@@ -159,7 +156,7 @@ impl Client {
         Ok(Identity {
             verification: None,
             verified_for_sending: output.verified_for_sending_status(),
-            dkim: dkim(output.dkim_attributes()),
+            dkim: wire::dkim(output.dkim_attributes()),
             mail_from: None,
             configuration_set: new.configuration_set.clone(),
             tags: new.tags.clone(),
@@ -191,7 +188,7 @@ impl Client {
     /// Adds `tags` to the identity, or gives them new values.
     pub async fn add_tags(&self, by: Caller<'_>, name: &str, tags: &BTreeMap<String, String>) -> Result<(), Error> {
         let arn = self.arn(by.account, name).await?;
-        let tags = sdk_tags(tags)?;
+        let tags = wire::sdk_tags(tags)?;
         let send = |client: Sdk| client.tag_resource().resource_arn(arn).set_tags(Some(tags)).send();
         self.call(by, "TagResource", send).await.map(drop)
     }
@@ -221,7 +218,7 @@ impl Client {
 
     /// Has SES make DKIM keys of another length, which have new tokens. SES does so at most once per day.
     pub async fn change_key_length(&self, by: Caller<'_>, name: &str, length: DkimKeyLength) -> Result<(), Error> {
-        let signing = DkimSigningAttributes::builder().next_signing_key_length(sdk_key_length(length)).build();
+        let signing = DkimSigningAttributes::builder().next_signing_key_length(wire::sdk_key_length(length)).build();
         let send = |client: Sdk| {
             let put = client.put_email_identity_dkim_signing_attributes().email_identity(name);
             put.signing_attributes_origin(DkimSigningAttributesOrigin::AwsSes).signing_attributes(signing).send()
@@ -394,88 +391,6 @@ fn class(operation: &str) -> Class {
 /// The most identities that a page may have.
 /// Source: <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_ListEmailIdentities.html>.
 const PAGE_SIZE: i32 = 1000;
-
-/// More DKIM tokens than these are not taken in: SES hands out three, and status has room for so many.
-const MAX_TOKENS: usize = 8;
-
-fn sdk_tags(tags: &BTreeMap<String, String>) -> Result<Vec<Tag>, Error> {
-    let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
-    // Both parts are set, which is all that the builder checks.
-    tags.iter().map(tag).collect::<Result<_, _>>().map_err(|e| Error::rejected("TagResource", e.to_string()))
-}
-
-fn sdk_key_length(length: DkimKeyLength) -> DkimSigningKeyLength {
-    match length {
-        DkimKeyLength::Rsa1024 => DkimSigningKeyLength::Rsa1024Bit,
-        DkimKeyLength::Rsa2048 => DkimSigningKeyLength::Rsa2048Bit,
-    }
-}
-
-fn identity(output: &GetEmailIdentityOutput) -> Identity {
-    Identity {
-        verification: output.verification_status().map(|s| SesStatus::parse(s.as_str())),
-        verified_for_sending: output.verified_for_sending_status(),
-        dkim: dkim(output.dkim_attributes()),
-        mail_from: output.mail_from_attributes().and_then(mail_from),
-        configuration_set: output.configuration_set_name().filter(|n| !n.is_empty()).map(str::to_owned),
-        tags: output.tags().iter().map(|t| (t.key().to_owned(), t.value().to_owned())).collect(),
-        error: output.verification_info().and_then(|i| i.error_type()).map(|e| e.as_str().to_owned()),
-        zone_seen: output.verification_info().and_then(|i| i.soa_record()).and_then(zone_seen),
-        succeeded_once: output.verification_info().is_some_and(|i| i.last_success_timestamp().is_some()),
-    }
-}
-
-fn zone_seen(soa: &SoaRecord) -> Option<ZoneSeen> {
-    let primary = soa.primary_name_server().filter(|name| !name.is_empty())?;
-    Some(ZoneSeen { primary: DnsName::new(primary), serial: u32::try_from(soa.serial_number()).ok()? })
-}
-
-fn dkim(attributes: Option<&DkimAttributes>) -> Dkim {
-    let Some(attributes) = attributes else {
-        return Dkim {
-            status: SesStatus::NotStarted,
-            signing_enabled: false,
-            tokens: Vec::new(),
-            hosted_zone: None,
-            origin: None,
-            key_length: None,
-            next_key_length: None,
-        };
-    };
-    // SES promises no order, and what follows from the tokens must not depend on one.
-    let mut tokens: Vec<String> = attributes.tokens().iter().take(MAX_TOKENS).map(|t| printable(t, 63)).collect();
-    tokens.sort();
-    Dkim {
-        status: attributes.status().map_or(SesStatus::NotStarted, |s| SesStatus::parse(s.as_str())),
-        signing_enabled: attributes.signing_enabled(),
-        tokens,
-        hosted_zone: attributes.signing_hosted_zone().filter(|z| !z.is_empty()).map(str::to_owned),
-        origin: attributes.signing_attributes_origin().map(|o| o.as_str().to_owned()),
-        key_length: attributes.current_signing_key_length().and_then(key_length),
-        next_key_length: attributes.next_signing_key_length().and_then(key_length),
-    }
-}
-
-fn key_length(length: &DkimSigningKeyLength) -> Option<DkimKeyLength> {
-    match length {
-        DkimSigningKeyLength::Rsa1024Bit => Some(DkimKeyLength::Rsa1024),
-        DkimSigningKeyLength::Rsa2048Bit => Some(DkimKeyLength::Rsa2048),
-        _ => None,
-    }
-}
-
-/// Without a MAIL FROM domain SES still answers the attributes, with the behaviour alone.
-fn mail_from(attributes: &MailFromAttributes) -> Option<MailFrom> {
-    let domain = attributes.mail_from_domain();
-    (!domain.is_empty()).then(|| MailFrom {
-        domain: domain.to_owned(),
-        status: SesStatus::parse(attributes.mail_from_domain_status().as_str()),
-        on_mx_failure: match attributes.behavior_on_mx_failure() {
-            BehaviorOnMxFailure::RejectMessage => OnMxFailure::RejectMessage,
-            _ => OnMxFailure::UseDefaultValue,
-        },
-    })
-}
 
 fn endpoints(base: &SdkConfig) -> Vec<String> {
     let of_service = |id: &str| {

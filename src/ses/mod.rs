@@ -8,3 +8,4 @@ pub mod fleet;
 pub mod identity;
 pub mod inventory;
 pub mod line;
+mod wire;

@@ -3,6 +3,8 @@
 //! Pure.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod awaited;
+mod checks;
 pub mod conditions;
 mod dmarc;
 mod dns;
