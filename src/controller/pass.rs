@@ -100,21 +100,9 @@ async fn live(
     let asker = asker(&object);
     let caller = Caller { account: &account, asker: &asker };
     let viewpoint = viewpoint(&object, namespace, caller, &mark, status::was_ready(&old), context, now);
-    let claim = claim::claim(&object, &account, context, now).await?;
-    let (mut sight, mut plan) = Box::pin(see_and_plan(&subject, &viewpoint, claim.clone(), context, remembered)).await;
-    match place::look_elsewhere(&object, &sight.observation.identity, caller, &mark, context, remembered).await {
-        Elsewhere::Nothing => {}
-        Elsewhere::Found => return Ok(Done { next: Duration::ZERO, result: ReconcileResult::Waiting }),
-        // Whatever the plan would make here may be there already.
-        Elsewhere::Unknown(fault) => {
-            let blockers = vec![Blocker::from_fault(ConditionType::IdentityReady, &fault)];
-            plan = Plan { blockers, ..Plan::default() };
-        }
-    }
-    if plan.gives_way && remembered.memory.identity_is_fresh() {
-        (sight, plan) = Box::pin(give_way(&subject, &old, &viewpoint, claim, context, remembered)).await;
-    }
-    debug!(plan = %plan, "planned");
+    let Some((sight, plan)) = Box::pin(decide(&subject, &old, &viewpoint, context, remembered)).await? else {
+        return Ok(Done { next: Duration::ZERO, result: ReconcileResult::Waiting });
+    };
     let nothing = Outcome { dry_run: context.settings.dry_run, ..Outcome::default() };
     let mut report = Report {
         subject: &subject,
@@ -145,6 +133,34 @@ async fn live(
     write::status(api, written.as_ref().unwrap_or(&object), &new, context, remembered).await?;
     write::progress(context, &old, &new);
     Ok(done(&object, &new, context, remembered, now))
+}
+
+/// What is seen, and what is to be done; `None` if the identity is in another region than was thought.
+async fn decide(
+    subject: &Subject<'_>,
+    old: &SendingDomainStatus,
+    viewpoint: &Viewpoint<'_>,
+    context: &Context,
+    remembered: &mut Remembered,
+) -> Result<Option<(Sight, Plan)>, Error> {
+    let object = viewpoint.object;
+    let claim = claim::claim(object, viewpoint.account, context, viewpoint.now).await?;
+    let (mut sight, mut plan) = Box::pin(see_and_plan(subject, viewpoint, claim.clone(), context, remembered)).await;
+    let (identity, caller) = (&sight.observation.identity, viewpoint.caller());
+    match place::look_elsewhere(object, identity, caller, viewpoint.mark, context, remembered).await {
+        Elsewhere::Nothing => {}
+        Elsewhere::Found => return Ok(None),
+        // Whatever the plan would make here may be there already.
+        Elsewhere::Unknown(fault) => {
+            let blockers = vec![Blocker::from_fault(ConditionType::IdentityReady, &fault)];
+            plan = Plan { blockers, ..Plan::default() };
+        }
+    }
+    if plan.gives_way && remembered.memory.identity_is_fresh() {
+        (sight, plan) = Box::pin(give_way(subject, old, viewpoint, claim, context, remembered)).await;
+    }
+    debug!(plan = %plan, "planned");
+    Ok(Some((sight, plan)))
 }
 
 /// How an identity names the objects of a namespace that may take it over.
