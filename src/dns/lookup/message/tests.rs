@@ -1,4 +1,4 @@
-use hickory_proto::rr::rdata::{A, CNAME, MX, NS};
+use hickory_proto::rr::rdata::{A, CNAME, MX, NS, TXT};
 use proptest::prelude::*;
 
 use super::*;
@@ -105,6 +105,19 @@ fn e3_e11_keeps_absence_no_longer_than_three_hours() {
     reply.add_authority(Record::from_rdata(name("example.test."), u32::MAX, RData::SOA(soa)));
     let (verdict, ttl) = from_resolver(&reply, &question(WireType::TXT)).unwrap();
     assert_eq!((verdict, ttl), (Verdict::NxDomain, Some(Duration::from_hours(3))));
+}
+
+#[test]
+fn e11_a_copy_is_believed_to_live_for_a_day_at_most() {
+    let lives = |ttl: u32| {
+        let mut reply = Message::response(7, OpCode::Query);
+        let text = TXT::new(vec!["v=spf1 -all".to_owned()]);
+        reply.add_answer(Record::from_rdata(question(WireType::TXT).name, ttl, RData::TXT(text)));
+        from_resolver(&reply, &question(WireType::TXT)).unwrap().1
+    };
+    let seconds = |ttl| Some(Duration::from_secs(ttl));
+    assert_eq!([lives(0), lives(300)], [seconds(0), seconds(300)]);
+    assert_eq!([lives(604_800), lives(1 << 31), lives(u32::MAX)], [seconds(86_400); 3]);
 }
 
 #[test]
