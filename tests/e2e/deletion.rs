@@ -78,7 +78,7 @@ async fn g11_what_is_retained_is_taken_up_again_without_a_write() {
     assert_eq!(rig.ours(), ours);
     rig.create(&object::cloudflare(NAME, DOMAIN, SECRET)).await;
     let again = rig.ready().await;
-    assert_eq!(again["status"]["identity"]["dkimTokens"], json!(identity.tokens));
+    assert_eq!(again["status"]["identity"]["dkimTokens"], json!(identity.sorted_tokens()));
     assert_eq!(rig.outside_writes(), [""; 0]);
     assert_eq!(rig.ours(), ours);
     rig.finish().await;

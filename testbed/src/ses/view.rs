@@ -49,6 +49,14 @@ pub struct IdentityView {
 }
 
 impl IdentityView {
+    /// The tokens in the one order in which the operator tells them, since SES may list them in any.
+    #[must_use]
+    pub fn sorted_tokens(&self) -> Vec<String> {
+        let mut tokens = self.tokens.clone();
+        tokens.sort_unstable();
+        tokens
+    }
+
     pub(super) fn of(identity: &Identity, place: &Place, settings: &Settings) -> Self {
         let mail_from = identity.mail_from.as_ref();
         Self {
