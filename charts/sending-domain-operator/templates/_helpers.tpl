@@ -26,14 +26,18 @@ app.kubernetes.io/component: controller
 {{- end }}
 
 {{- define "operator.labels" -}}
-{{ include "operator.selectorLabels" . }}
-app.kubernetes.io/part-of: sending-domain-operator
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{ include "operator.labelsWith" (list . dict) }}
 {{- end }}
+
+{{/* (list $ MORE): the labels of an object that has MORE of its own. Nobody may give other values to those that others select by,
+nor to Helm's; the rest is the user's. */}}
+{{- define "operator.labelsWith" -}}
+{{- $root := first . }}
+{{- $fixed := include "operator.selectorLabels" $root | fromYaml }}
+{{- $_ := set $fixed "app.kubernetes.io/managed-by" $root.Release.Service }}
+{{- $_ := set $fixed "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") }}
+{{- $usual := dict "app.kubernetes.io/part-of" "sending-domain-operator" "app.kubernetes.io/version" $root.Chart.AppVersion }}
+{{- mustMerge $fixed (deepCopy (last .)) (deepCopy $root.Values.commonLabels) $usual | toYaml }}
 {{- end }}
 
 {{- define "operator.serviceAccountName" -}}
@@ -93,7 +97,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
   (list "pending-interval" $o.pendingInterval)
   (list "verified-interval" $o.verifiedInterval)
   (list "cleanup-grace" $o.cleanupGrace)
-  (list "metrics-address" (ternary (printf ":%d" (int .Values.metrics.port)) "0" .Values.metrics.enabled))
+  (list "metrics-address" (ternary (printf "%s:%d" .Values.metrics.bindAddress (int .Values.metrics.port)) "0" .Values.metrics.enabled))
   (list "health-address" (printf ":%d" (int .Values.healthPort)))
   (list "leader-elect" .Values.leaderElection.enabled)
   (list "leader-election-namespace" (ternary .Values.leaderElection.namespace "" .Values.leaderElection.enabled))
@@ -212,6 +216,14 @@ true
 {{- end }}
 {{- if and .Values.metrics.enabled (eq (int .Values.metrics.port) (int .Values.healthPort)) }}
 {{- fail "metrics.port and healthPort must differ" }}
+{{- end }}
+{{- $names := list "POD_NAME" "POD_NAMESPACE" }}
+{{- range include "operator.proxyEnv" . | fromYamlArray }}{{ $names = append $names .name }}{{ end }}
+{{- range .Values.extraEnv }}
+{{- if has .name $names }}
+{{- fail (printf "extraEnv: %s is set already: each name once, and proxies by httpProxy, httpsProxy and noProxy" .name) }}
+{{- end }}
+{{- $names = append $names .name }}
 {{- end }}
 {{- if and (not (kindIs "invalid" .Values.podDisruptionBudget.minAvailable)) (not (kindIs "invalid" .Values.podDisruptionBudget.maxUnavailable)) }}
 {{- fail "podDisruptionBudget: set minAvailable or maxUnavailable, not both" }}
