@@ -13,7 +13,7 @@ use super::place::{self, Elsewhere};
 use super::{claim, finalizer, teardown, write};
 use crate::api::condition::{ConditionType, is_true};
 use crate::api::v1alpha1::{DnsProvider, SendingDomain, SendingDomainStatus};
-use crate::api::{RECONCILE_AT, RECREATE_AT, duration};
+use crate::api::{RECONCILE_AT, RECREATE_AT, duration, handled_as};
 use crate::execute::{self, Outcome, Ports};
 use crate::observe::memory::Memory;
 use crate::observe::observation::Claim;
@@ -174,7 +174,7 @@ fn has_yielded(status: &SendingDomainStatus) -> bool {
 
 /// The annotation `reconcile-at`, as far as status can keep it.
 fn request(object: &SendingDomain) -> Option<String> {
-    object.annotations().get(RECONCILE_AT).map(|value| value.chars().take(256).collect())
+    object.annotations().get(RECONCILE_AT).map(|value| handled_as(value))
 }
 
 fn done(

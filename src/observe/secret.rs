@@ -37,7 +37,8 @@ pub async fn read(client: &kube::Client, namespace: &str, reference: &SecretKeyR
     Ok(token(&secret, reference)?.on_behalf_of(namespace))
 }
 
-fn token(secret: &Secret, reference: &SecretKeyRef) -> Result<ApiToken, Fault> {
+/// The token in `secret`, which is none if the Secret is of a type that holds something else.
+pub fn token(secret: &Secret, reference: &SecretKeyRef) -> Result<ApiToken, Fault> {
     let SecretKeyRef { name, key } = reference;
     let kind = secret.type_.as_deref().unwrap_or("Opaque");
     if REFUSED_TYPES.contains(&kind) || kind.starts_with("helm.sh/") {

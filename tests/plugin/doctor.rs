@@ -74,6 +74,34 @@ async fn what_is_broken_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn without_a_cluster_the_rest_is_looked_at() {
+    let rig = Rig::start().await;
+    let mut command = rig.command();
+    command.args(["doctor", "--skip", "cloudflare,dns", "--kubeconfig", "/nonexistent"]);
+    let report = crate::rig::Ran::from(command.output().await.unwrap()).with(8);
+    assert!(report.contains("fail no cluster: ") && report.contains("--skip kubernetes"), "{report}");
+    assert!(report.contains("AWS account "), "{report}");
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn the_zone_that_is_named_is_the_one_that_is_tried() {
+    let rig = Rig::start().await;
+    rig.world.cloudflare_zone(ZONE);
+    let token = rig.world.token();
+    rig.world.create_secret(&rig.namespace, "cloudflare", "api-token", token).await.unwrap();
+    let mut other = object::cloudflare(NAME, DOMAIN, "cloudflare");
+    other["spec"]["dns"]["cloudflare"]["zoneID"] = "0123456789abcdef0123456789abcdef".into();
+    rig.world.create(&rig.namespace, &other).await.unwrap();
+    let report = rig.run_with_dns(&["doctor", "--skip", "kubernetes,aws,dns"]).await.with(8);
+    assert!(
+        report.contains("sees no zone 0123456789abcdef0123456789abcdef, which spec.dns.cloudflare.zoneID"),
+        "{report}"
+    );
+    rig.finish().await;
+}
+
+#[tokio::test]
 async fn somebody_with_few_rights_is_told_which_are_missing() {
     let rig = Rig::start().await;
     let namespace = rig.namespace.as_str();

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::Deserialize;
 use serde_json::Value;
-use testbed::ses::Operation;
+use testbed::ses::{Failure, Operation};
 use testbed::world::object;
 
 use crate::rig::{DOMAIN, Rig, text};
@@ -66,6 +66,23 @@ async fn what_is_imported_is_adopted_once_the_command_above_it_was_run() {
     ses.set_tags(DOMAIN, &BTreeMap::from([(key.to_owned(), value.to_owned())]));
     rig.run(&["reconcile", &name]).await.ok();
     until("adopted", |o| o["status"]["identity"]["origin"] == "Adopted").await;
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn an_identity_that_cannot_be_read_loses_none_of_the_others() {
+    let rig = Rig::start().await;
+    let ses = rig.world.ses().region(REGION);
+    for domain in ["a.example.com", "b.example.com"] {
+        ses.put_foreign_identity(domain, &BTreeMap::new(), true).unwrap();
+    }
+    let denied = Failure::code(403, "AccessDeniedException", "No.");
+    rig.world.ses().fail_next_for(Operation::GetEmailIdentity, 1, denied);
+    let ran = rig.run(&["import", "--region", REGION]).await;
+    assert!(ran.out.contains("domain: b.example.com") && !ran.out.contains("a.example.com"), "{}", ran.out);
+    assert!(ran.err.contains("its owner id is taken to be"), "{}", ran.err);
+    let told = ran.with(1);
+    assert!(told.contains("not read: a.example.com (AWS denies ses:GetEmailIdentity to your credentials)"), "{told}");
     rig.finish().await;
 }
 

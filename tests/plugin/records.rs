@@ -122,3 +122,22 @@ async fn several_domains_are_listed_and_what_is_not_known_is_said() {
     assert!(absent.contains("there is no SendingDomain absent in the namespace"), "{absent}");
     rig.finish().await;
 }
+
+#[tokio::test]
+async fn an_object_that_may_not_have_the_domain_says_so() {
+    let rig = Rig::start().await;
+    rig.world
+        .ses()
+        .region(crate::rig::REGION)
+        .put_foreign_identity(crate::rig::DOMAIN, &std::collections::BTreeMap::new(), true)
+        .unwrap();
+    rig.world.create(&rig.namespace, &object::manual(NAME, crate::rig::DOMAIN)).await.unwrap();
+    rig.until("refused", |o| object::reason(o, "Ready") == "IdentityNotOwned").await;
+    for command in ["records", "check"] {
+        let refused = rig.run(&[command, NAME]).await.with(1);
+        assert!(refused.contains("IdentityNotOwned: "), "{command}: {refused}");
+    }
+    let usage = rig.run(&["check", NAME, "--mail-from", "bounce"]).await.with(2);
+    assert!(usage.contains("--mail-from"), "{usage}");
+    rig.finish().await;
+}

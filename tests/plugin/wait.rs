@@ -40,18 +40,17 @@ async fn it_does_not_wait_for_what_only_a_person_can_mend() {
     assert!(stalled.contains("mail is Stalled: SecretInvalid"), "{stalled}");
     let absent = rig.run(&["wait", "absent"]).await.with(1);
     assert!(absent.contains("there is no SendingDomain absent"), "{absent}");
-    // Gone while somebody waits: suspended, so that it can only end by its deletion.
+    // A person can only resume it.
     rig.world.patch(&rig.namespace, NAME, &json!({"spec": {"suspend": true}})).await.unwrap();
-    rig.world
-        .wait_for(
-            &rig.namespace,
-            NAME,
-            "suspended",
-            |o| object::condition_status(o, "Stalled").is_empty(),
-            crate::rig::LIMIT,
-        )
-        .await
-        .unwrap();
+    let suspended = rig.run(&["wait", NAME, "--timeout", "50s"]).await.with(1);
+    assert!(suspended.contains("mail is suspended, and not Ready"), "{suspended}");
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn it_ends_when_the_object_goes() {
+    let rig = Rig::start().await;
+    rig.pending().await;
     let mut waiting = rig.command();
     waiting.args(["wait", NAME, "--timeout", "50s", "-n", &rig.namespace]);
     let delete = async {
@@ -60,5 +59,18 @@ async fn it_does_not_wait_for_what_only_a_person_can_mend() {
     };
     let (output, ()) = tokio::join!(waiting.output(), delete);
     assert!(crate::rig::Ran::from(output.unwrap()).with(1).contains("was deleted"));
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn what_held_before_a_recreation_does_not_count() {
+    let rig = Rig::start().await;
+    let pending = rig.pending().await;
+    rig.world.publish(&pending).unwrap();
+    rig.run(&["wait", NAME]).await.ok();
+    // The new records are nowhere, so that it cannot become Ready again.
+    rig.run(&["recreate", NAME, "--yes"]).await.ok();
+    let late = rig.run(&["wait", NAME, "--timeout", "3s"]).await.with(7);
+    assert!(late.contains("mail is not Ready after 3s"), "{late}");
     rig.finish().await;
 }

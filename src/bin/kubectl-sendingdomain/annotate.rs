@@ -1,5 +1,6 @@
 //! `reconcile` and `recreate`: the annotations by which a person asks the operator for something.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 
 use k8s_openapi::jiff::Timestamp;
@@ -19,7 +20,7 @@ const FIELD_MANAGER: &str = "kubectl-sendingdomain";
 
 pub async fn reconcile(access: &Access, args: &NameArgs) -> Result<Exit, Failure> {
     let cluster = Cluster::of(access).await?;
-    let object = annotate(&cluster, &args.name, RECONCILE_AT, None).await?;
+    let object = annotate(&cluster, &args.name, &[RECONCILE_AT], None).await?;
     emit(&format!("{} will be looked at now\n", args.name))?;
     warn_if_suspended(&object);
     Ok(Exit::Ok)
@@ -39,7 +40,8 @@ pub async fn recreate(access: &Access, args: &RecreateArgs) -> Result<Exit, Fail
         return Ok(Exit::Declined);
     }
     // Only the object that was shown: one of the same name that somebody has made since has not been agreed to.
-    let object = annotate(&cluster, &args.name, RECREATE_AT, object.metadata.uid.as_deref()).await?;
+    // Asked to look as well, so that `wait` knows when it was heeded.
+    let object = annotate(&cluster, &args.name, &[RECREATE_AT, RECONCILE_AT], object.metadata.uid.as_deref()).await?;
     emit(&format!("{} gets a new identity; its mail is refused until the new records are verified\n", args.name))?;
     warn_if_suspended(&object);
     if matches!(object.spec.dns_provider(), DnsProvider::Manual) {
@@ -54,10 +56,12 @@ pub async fn recreate(access: &Access, args: &RecreateArgs) -> Result<Exit, Fail
 async fn annotate(
     cluster: &Cluster,
     name: &str,
-    annotation: &str,
+    annotations: &[&str],
     uid: Option<&str>,
 ) -> Result<SendingDomain, Failure> {
-    let mut metadata = json!({"annotations": {annotation: Timestamp::now().to_string()}});
+    let now = Timestamp::now().to_string();
+    let annotations: BTreeMap<&str, &str> = annotations.iter().map(|key| (*key, now.as_str())).collect();
+    let mut metadata = json!({ "annotations": annotations });
     if let Some(uid) = uid {
         metadata["uid"] = json!(uid);
     }

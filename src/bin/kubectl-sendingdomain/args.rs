@@ -138,6 +138,16 @@ pub enum Terraform {
     Aws,
 }
 
+impl Terraform {
+    /// Where the provider comes from, and which version has these resources.
+    pub fn source(self) -> &'static str {
+        match self {
+            Self::Cloudflare => "cloudflare/cloudflare, version 5 or newer",
+            Self::Aws => "hashicorp/aws",
+        }
+    }
+}
+
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -153,7 +163,7 @@ resolver that can be reached, DNS over HTTPS too: --dns-resolvers https://dns.go
 Exit codes: 0 every required record is found, 3 one is missing, 4 one is incorrect, 5 one could not be looked up.")]
 pub struct CheckArgs {
     /// The SendingDomain.
-    #[arg(required_unless_present = "domain", conflicts_with_all = ["domain", "tokens", "region", "dkim_zone"])]
+    #[arg(required_unless_present = "domain", conflicts_with_all = ["domain", "tokens", "region", "dkim_zone", "mail_from"])]
     pub name: Option<String>,
     /// A domain, instead of a SendingDomain; no cluster is asked.
     #[arg(long, requires = "tokens", value_parser = domain)]
@@ -165,9 +175,9 @@ pub struct CheckArgs {
     // Not from the environment here: a variable that is set must not conflict with NAME.
     #[arg(long, requires = "domain", value_parser = region)]
     pub region: Option<String>,
-    /// The subdomain of its MAIL FROM domain.
-    #[arg(long, default_value = "bounce", value_name = "LABEL", value_parser = label)]
-    pub mail_from: String,
+    /// The subdomain of its MAIL FROM domain. [default: bounce]
+    #[arg(long, requires = "domain", value_name = "LABEL", value_parser = label)]
+    pub mail_from: Option<String>,
     /// The zone that the DKIM records point into. [default: that of the region]
     #[arg(long, requires = "domain", value_name = "ZONE", value_parser = domain)]
     pub dkim_zone: Option<String>,
@@ -230,7 +240,7 @@ Examples:
   kubectl sendingdomain wait mail-example-com
   kubectl sendingdomain wait mail-example-com --for DKIMVerified --timeout 2h
 
-A condition counts once the operator has seen the spec as it is now.
+A condition counts once the operator has seen the spec as it is now, and has looked since `reconcile` or `recreate`.
 Exit codes: 0 it holds, 6 the domain is Stalled: a person has to act, 7 the time is over.")]
 pub struct WaitArgs {
     /// The SendingDomain.
@@ -283,9 +293,12 @@ pub struct ImportArgs {
     /// Only identities whose name contains this.
     #[arg(long, value_name = "TEXT")]
     pub contains: Option<String>,
-    /// The operator's --owner-id. [default: the UID of the namespace kube-system, if the cluster can be asked]
+    /// The operator's --owner-id. [default: as its Deployment says, else the UID of the namespace kube-system]
     #[arg(long, value_name = "ID")]
     pub owner_id: Option<String>,
+    /// The namespace of the operator, for its Deployment.
+    #[arg(long, default_value = "sending-domain-operator-system", value_name = "NAMESPACE")]
+    pub operator_namespace: String,
 }
 
 #[derive(Args, Debug)]
@@ -295,7 +308,7 @@ Examples:
   kubectl sendingdomain doctor -n mail --region eu-west-1
   kubectl sendingdomain doctor --skip aws,cloudflare
 
-Only reads. AWS is asked with the credentials of whoever runs this, which may not be the operator's; Cloudflare with the
+Only reads (at SES ses:GetAccount and ses:ListEmailIdentities). AWS is asked with the credentials of whoever runs this, which may not be the operator's; Cloudflare with the
 tokens in the Secrets that the SendingDomains of the namespace name, or with $CLOUDFLARE_API_TOKEN. No token is ever printed.
 Exit codes: 0 nothing has to be mended (warnings may be there), 8 something has.")]
 pub struct DoctorArgs {

@@ -40,6 +40,12 @@ impl AwsError {
         self.kind
     }
 
+    /// True if every other request would be answered the same way.
+    pub fn is_the_same_for_all(&self) -> bool {
+        // Not AccessDenied: a policy may name the identities that may be read.
+        matches!(self.kind, Kind::NoCredentials | Kind::ClockSkewed | Kind::RegionUnavailable | Kind::Throttled)
+    }
+
     fn of<E>(operation: &'static str, error: &SdkError<E>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,

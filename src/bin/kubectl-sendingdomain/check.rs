@@ -15,7 +15,7 @@ use crate::args::{Access, CheckArgs, CheckFormat, DnsArgs};
 use crate::cluster::Cluster;
 use crate::exit::{Exit, Failure};
 use crate::records::{json, table, yaml};
-use crate::row::{Owner, Row, rows};
+use crate::row::{Owner, Row, rows, why_none};
 use crate::screen::{self, Paint};
 
 pub async fn run(access: &Access, args: &CheckArgs) -> Result<Exit, Failure> {
@@ -72,8 +72,9 @@ fn of_object(object: &SendingDomain) -> Result<(Owner, Vec<WantedRecord>), Failu
     let wanted: Vec<WantedRecord> = records.iter().filter_map(wanted).collect();
     if wanted.is_empty() {
         return Err(Failure::new(format!(
-            "{} has no records in its status yet; is the operator running? `kubectl describe sendingdomain {}` tells what it waits for",
-            owner.object, owner.object
+            "There are no records of {} to look for yet: {}",
+            owner.object,
+            why_none(object)
         )));
     }
     Ok((owner, wanted))
@@ -98,9 +99,10 @@ fn of_arguments(domain: &str, args: &CheckArgs) -> Result<(Owner, Vec<WantedReco
         return Err(Failure::usage(format!("--tokens: SES gives {DKIM_TOKENS} tokens, not {}", args.tokens.len())));
     }
     let region = region(args)?;
-    let spec: SendingDomainSpec =
-        serde_json::from_value(json!({"domain": domain, "mailFrom": {"subdomain": args.mail_from}}))
-            .map_err(|error| Failure::usage(error.to_string()))?;
+    let spec: SendingDomainSpec = serde_json::from_value(
+        json!({"domain": domain, "mailFrom": {"subdomain": args.mail_from.as_deref().unwrap_or("bounce")}}),
+    )
+    .map_err(|error| Failure::usage(error.to_string()))?;
     let identity = Identity {
         verification: None,
         verified_for_sending: false,

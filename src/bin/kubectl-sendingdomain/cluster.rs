@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
@@ -12,6 +13,9 @@ use crate::exit::Failure;
 
 /// How long the API server may take for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the operator's Deployment carries, whoever installed it.
+pub const OPERATOR_LABEL: &str = "app.kubernetes.io/name=sending-domain-operator";
 
 /// A client, and the namespace that is meant.
 pub struct Cluster {
@@ -71,6 +75,13 @@ impl Cluster {
         }
         objects.sort_by_key(|object| (object.namespace(), object.name_any()));
         Ok(objects)
+    }
+
+    /// The operator's Deployment in `namespace`, if there is one.
+    pub async fn operator(&self, namespace: &str) -> kube::Result<Option<Deployment>> {
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
+        let found = api.list(&ListParams::default().labels(OPERATOR_LABEL)).await?;
+        Ok(found.items.into_iter().next())
     }
 
     /// What a failed call to the API server means for whoever typed the command.

@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 
 use aws_sdk_sesv2::operation::get_email_identity::GetEmailIdentityOutput;
 use aws_sdk_sesv2::types::{BehaviorOnMxFailure, DkimSigningAttributesOrigin, MailFromAttributes};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use sending_domain_operator::ownership::TAG_PREFIX;
 use sending_domain_operator::plan::identity::TAG_ADOPTABLE_BY;
+use sending_domain_operator::ses::error::Kind;
 use sending_domain_operator::text::printable;
 use serde_json::{Map, Value, json};
 
@@ -30,43 +32,99 @@ pub async fn run(access: &Access, args: &ImportArgs) -> Result<Exit, Failure> {
     };
     let owner = match &args.owner_id {
         Some(owner) => owner.clone(),
-        None => owner_id(cluster.as_ref().ok()).await,
+        None => owner_id(cluster.as_ref().ok(), &args.operator_namespace).await,
     };
     let aws = Aws::load().await.map_err(Failure::new)?;
     let mut progress = Progress::new();
-    let mut names = BTreeSet::new();
-    let (mut text, mut count) = (String::new(), 0);
+    let (mut names, mut count, mut unread) = (BTreeSet::new(), 0, Vec::new());
     for region in &args.region {
         let caller = aws.caller(region).await.map_err(|error| Failure::new(error.to_string()))?;
+        let target = Target { namespace: &namespace, owner: &owner, region, caller: &caller };
         progress.show("", &format!("Listing the identities of {region}"));
-        let domains = aws.domains(region, args.contains.as_deref()).await.map_err(|e| Failure::new(e.to_string()))?;
+        let domains = match aws.domains(region, args.contains.as_deref()).await {
+            Ok(domains) => domains,
+            Err(error) => {
+                unread.push(format!("all of {region} ({error})"));
+                continue;
+            }
+        };
         for (index, domain) in domains.iter().enumerate() {
             progress
                 .show(&format!("[{}/{}]", index + 1, domains.len()), &format!("Reading the identities of {region}"));
-            let identity = aws.identity(region, domain).await.map_err(|error| Failure::new(error.to_string()))?;
-            let target = Target { namespace: &namespace, owner: &owner, region, caller: &caller };
-            text.push_str(&target.document(domain, &identity, &mut names)?);
-            count += 1;
+            match aws.identity(region, domain).await {
+                Ok(identity) => {
+                    // At once: what comes later may fail, and a hundred take minutes.
+                    let document = target.document(domain, &identity, &mut names)?;
+                    progress.clear();
+                    emit(&document)?;
+                    count += 1;
+                }
+                // Deleted since it was listed.
+                Err(error) if error.kind() == Kind::NotFound => {}
+                Err(error) if error.is_the_same_for_all() => {
+                    unread.push(format!("{} of {region} ({error})", domains.len() - index));
+                    break;
+                }
+                Err(error) => unread.push(format!("{} ({error})", printable(domain, 253))),
+            }
         }
     }
     progress.clear();
-    emit(&text)?;
+    if !unread.is_empty() {
+        return Err(Failure::new(format!("not read: {}", unread.join("; "))));
+    }
     if count == 0 {
         eprintln!("No domain identities in {}.", args.region.join(", "));
-    } else if owner == UNKNOWN_OWNER {
-        eprintln!(
-            "Put the operator's --owner-id in place of {UNKNOWN_OWNER}; without that flag it is the UID of the namespace kube-system."
-        );
     }
     Ok(Exit::Ok)
 }
 
-/// The operator's default, as far as the cluster tells.
-async fn owner_id(cluster: Option<&Cluster>) -> String {
-    let Some(cluster) = cluster else { return UNKNOWN_OWNER.to_owned() };
-    let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
-    let uid = namespaces.get("kube-system").await.ok().and_then(|namespace| namespace.metadata.uid);
-    uid.unwrap_or_else(|| UNKNOWN_OWNER.to_owned())
+/// The operator's own, as its Deployment says it; else its default, as far as the cluster tells. Said where it is a guess.
+async fn owner_id(cluster: Option<&Cluster>, namespace: &str) -> String {
+    let operator = match cluster {
+        Some(cluster) => cluster.operator(namespace).await.ok().flatten(),
+        None => None,
+    };
+    if let Some(owner) = operator.as_ref().and_then(owner_of) {
+        return owner;
+    }
+    let uid = match cluster {
+        Some(cluster) => {
+            let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
+            namespaces.get("kube-system").await.ok().and_then(|namespace| namespace.metadata.uid)
+        }
+        None => None,
+    };
+    match uid {
+        Some(uid) if operator.is_some() => uid,
+        Some(uid) => {
+            eprintln!(
+                "The operator's Deployment cannot be read in {namespace}: its owner id is taken to be {uid}, which is so without --owner-id. \
+                 Give --operator-namespace or --owner-id if it is another."
+            );
+            uid
+        }
+        None => {
+            eprintln!(
+                "Put the operator's --owner-id in place of {UNKNOWN_OWNER}; without that flag it is the UID of the namespace kube-system."
+            );
+            UNKNOWN_OWNER.to_owned()
+        }
+    }
+}
+
+/// `--owner-id` or its environment variable, as the pods get them; the flag wins.
+fn owner_of(deployment: &Deployment) -> Option<String> {
+    let containers = &deployment.spec.as_ref()?.template.spec.as_ref()?.containers;
+    containers.iter().find_map(|container| {
+        let mut args = container.args.iter().chain(&container.command).flatten();
+        let flag = args.find_map(|arg| arg.strip_prefix("--owner-id=").map(str::to_owned));
+        let variable = || {
+            let mut variables = container.env.iter().flatten();
+            variables.find(|variable| variable.name == "SENDING_DOMAIN_OPERATOR_OWNER_ID")?.value.clone()
+        };
+        flag.or_else(variable).filter(|owner| !owner.is_empty())
+    })
 }
 
 /// Where the manifests go, and where the identities are.
@@ -245,6 +303,25 @@ mod tests {
             assert!(document(name, &allowed).contains("none that a SendingDomain can have"), "{name}");
         }
         assert!(document("mail.example.com", &allowed).contains("kind: SendingDomain"));
+    }
+
+    #[test]
+    fn the_owner_id_is_that_of_the_deployment() {
+        let of = |container: serde_json::Value| {
+            owner_of(
+                &serde_json::from_value(
+                    json!({"spec": {"selector": {}, "template": {"spec": {"containers": [container]}}}}),
+                )
+                .unwrap(),
+            )
+        };
+        let variable = json!([{"name": "SENDING_DOMAIN_OPERATOR_OWNER_ID", "value": "second"}]);
+        assert_eq!(
+            of(json!({"name": "o", "args": ["run", "--owner-id=first"], "env": variable})).as_deref(),
+            Some("first")
+        );
+        assert_eq!(of(json!({"name": "o", "args": ["run"], "env": variable})).as_deref(), Some("second"));
+        assert_eq!(of(json!({"name": "o", "args": ["run", "--dry-run"]})), None);
     }
 
     #[test]

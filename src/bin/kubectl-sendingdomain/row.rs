@@ -60,6 +60,15 @@ pub fn state_name(state: RecordState) -> &'static str {
     }
 }
 
+/// Why an object has no records to show, in the operator's own words.
+pub fn why_none(object: &SendingDomain) -> String {
+    let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    match conditions.iter().find(|condition| condition.type_ == "Ready") {
+        Some(ready) => format!("{}: {}", printable(&ready.reason, 128), printable(&ready.message, 1000)),
+        None => "the operator has not looked at it; `kubectl sendingdomain doctor` tells whether it runs".to_owned(),
+    }
+}
+
 /// Whose records they are.
 #[derive(Clone, Debug, Default)]
 pub struct Owner {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::{WatchStreamExt, watcher};
-use sending_domain_operator::api::duration;
 use sending_domain_operator::api::v1alpha1::SendingDomain;
+use sending_domain_operator::api::{RECONCILE_AT, duration, handled_as};
 use sending_domain_operator::text::printable;
 
 use crate::args::{Access, WaitArgs};
@@ -39,6 +39,13 @@ pub async fn run(access: &Access, args: &WaitArgs) -> Result<Exit, Failure> {
                 progress.clear();
                 eprintln!("{} is Stalled: {why}", args.name);
                 return Ok(Exit::Stalled);
+            }
+            Verdict::Suspended => {
+                progress.clear();
+                return Err(Failure::new(format!(
+                    "{} is suspended, and not {}: nothing happens until spec.suspend is false",
+                    args.name, args.condition
+                )));
             }
             Verdict::NotYet => progress.show(&elapsed(began), &summary(&object, &args.condition)),
         }
@@ -74,11 +81,18 @@ pub async fn run(access: &Access, args: &WaitArgs) -> Result<Exit, Failure> {
 enum Verdict {
     Holds,
     Stalled(String),
+    Suspended,
     NotYet,
 }
 
-/// What status says of the spec as it is now.
+/// What status says of the spec as it is now, and since the operator was last asked to look.
 fn judge(object: &SendingDomain, condition: &str) -> Verdict {
+    if object.spec.suspend && !current(object, condition).is_some_and(|c| c.status == "True") {
+        return Verdict::Suspended;
+    }
+    if is_asked_for(object) && !object.spec.suspend {
+        return Verdict::NotYet;
+    }
     if current(object, condition).is_some_and(|c| c.status == "True") {
         return Verdict::Holds;
     }
@@ -86,6 +100,13 @@ fn judge(object: &SendingDomain, condition: &str) -> Verdict {
         Some(stalled) => Verdict::Stalled(words(stalled)),
         None => Verdict::NotYet,
     }
+}
+
+/// True if `reconcile-at` has a value that the operator has not handled yet: what status says is from before.
+fn is_asked_for(object: &SendingDomain) -> bool {
+    let asked = object.metadata.annotations.as_ref().and_then(|annotations| annotations.get(RECONCILE_AT));
+    let handled = object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_deref());
+    asked.is_some_and(|asked| handled != Some(handled_as(asked).as_str()))
 }
 
 fn find<'a>(object: &'a SendingDomain, condition: &str) -> Option<&'a Condition> {
@@ -146,5 +167,27 @@ mod tests {
         let stalled = object(2, &[("Stalled", "True", 2), ("Ready", "False", 2), ("DKIMVerified", "True", 2)]);
         assert_eq!(judge(&stalled, "Ready"), Verdict::Stalled("R: m\\u{1b}[2J".to_owned()));
         assert_eq!(judge(&stalled, "DKIMVerified"), Verdict::Holds, "what is asked for holds all the same");
+    }
+
+    #[test]
+    fn what_status_said_before_the_operator_was_asked_to_look_does_not_count() {
+        for known in [("Ready", "True", 1), ("Stalled", "True", 1)] {
+            let mut asked = object(1, &[known]);
+            let long = "x".repeat(300);
+            asked.metadata.annotations = Some([(RECONCILE_AT.to_owned(), long.clone())].into());
+            assert_eq!(judge(&asked, "Ready"), Verdict::NotYet);
+            asked.status.as_mut().unwrap().last_handled_reconcile_at = Some(long[..256].to_owned());
+            assert_ne!(judge(&asked, "Ready"), Verdict::NotYet, "status keeps 256 characters of it");
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_suspended() {
+        let mut suspended = object(2, &[("Ready", "False", 2)]);
+        suspended.spec.suspend = true;
+        assert_eq!(judge(&suspended, "Ready"), Verdict::Suspended);
+        let mut verified = object(2, &[("Ready", "True", 2)]);
+        verified.spec.suspend = true;
+        assert_eq!(judge(&verified, "Ready"), Verdict::Holds);
     }
 }

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use sending_domain_operator::api::v1alpha1::{DnsProvider, SendingDomain};
+use sending_domain_operator::api::v1alpha1::{DnsProvider, SecretKeyRef, SendingDomain};
 use sending_domain_operator::dns::cloudflare::{
     ApiToken, BaseUrl, Client, Error, Kind, TokenStatus, Zone, ZonePick, pick_zone,
 };
 use sending_domain_operator::dns::record::DnsName;
+use sending_domain_operator::observe::secret;
 
 use super::Finding;
 use crate::cluster::Cluster;
 
 const VARIABLE: &str = "CLOUDFLARE_API_TOKEN";
 const TEMPLATE: &str =
-    "make one with the template Edit zone DNS (Zone Read and DNS Edit) for the zones that are needed";
+    "make one with the template Edit zone DNS, add Zone Read to it, and limit it to the zones that are needed";
 /// Far below what Cloudflare allows.
 const REQUESTS: u32 = 200;
 
@@ -25,10 +26,12 @@ pub async fn look(cluster: Option<&Cluster>, objects: &[SendingDomain], base: &B
         Err(error) => return vec![Finding::fail(error.to_string(), "this is a defect of the plugin")],
     };
     let mut findings = Vec::new();
-    for ((secret, key), domains) in secrets(objects) {
+    for (reference, places) in secrets(objects) {
         let Some(cluster) = cluster else { break };
-        match token(cluster, &secret, &key).await {
-            Ok(token) => findings.extend(try_token(&client, &format!("Secret {secret}"), &token, &domains).await),
+        match token(cluster, reference).await {
+            Ok(token) => {
+                findings.extend(try_token(&client, &format!("Secret {}", reference.name), &token, &places).await);
+            }
             Err(finding) => findings.push(finding),
         }
     }
@@ -44,20 +47,25 @@ pub async fn look(cluster: Option<&Cluster>, objects: &[SendingDomain], base: &B
     findings
 }
 
-/// The Secrets that objects name, each with the domains it is for.
-fn secrets(objects: &[SendingDomain]) -> BTreeMap<(String, String), Vec<DnsName>> {
-    let mut secrets: BTreeMap<(String, String), Vec<DnsName>> = BTreeMap::new();
+/// A domain, and the zone that its object names, if it names one.
+type Place<'a> = (DnsName, Option<&'a str>);
+
+/// The Secrets that objects name, each with what it is for.
+fn secrets(objects: &[SendingDomain]) -> Vec<(&SecretKeyRef, Vec<Place<'_>>)> {
+    let mut secrets: BTreeMap<(&str, &str), (&SecretKeyRef, Vec<Place<'_>>)> = BTreeMap::new();
     for object in objects {
         if let DnsProvider::Cloudflare(cloudflare) = object.spec.dns_provider() {
-            let place = &cloudflare.api_token_secret_ref;
-            let domains = secrets.entry((place.name.clone(), place.key.clone())).or_default();
-            domains.push(DnsName::new(&object.spec.domain));
+            let reference = &cloudflare.api_token_secret_ref;
+            let (_, places) =
+                secrets.entry((&reference.name, &reference.key)).or_insert_with(|| (reference, Vec::new()));
+            places.push((DnsName::new(&object.spec.domain), cloudflare.zone_id.as_deref()));
         }
     }
-    secrets
+    secrets.into_values().collect()
 }
 
-async fn token(cluster: &Cluster, secret: &str, key: &str) -> Result<ApiToken, Finding> {
+async fn token(cluster: &Cluster, reference: &SecretKeyRef) -> Result<ApiToken, Finding> {
+    let SecretKeyRef { name: secret, key } = reference;
     let api: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let namespace = &cluster.namespace;
     let found = api.get(secret).await.map_err(|error| match error {
@@ -71,16 +79,11 @@ async fn token(cluster: &Cluster, secret: &str, key: &str) -> Result<ApiToken, F
         ),
         other => Finding::warn(format!("Secret {secret} cannot be read: {other}"), "try again"),
     })?;
-    let value = found.data.as_ref().and_then(|data| data.get(key)).ok_or_else(|| {
-        Finding::fail(
-            format!("Secret {secret} has no key {key}"),
-            format!("add it, or name another in apiTokenSecretRef.key ({TEMPLATE})"),
-        )
-    })?;
-    ApiToken::parse(&value.0).map_err(|error| Finding::fail(format!("Secret {secret}: {error}"), TEMPLATE))
+    // What the operator itself would say of it.
+    secret::token(&found, reference).map_err(|fault| Finding::fail(fault.message, TEMPLATE))
 }
 
-async fn try_token(client: &Client, place: &str, token: &ApiToken, domains: &[DnsName]) -> Vec<Finding> {
+async fn try_token(client: &Client, place: &str, token: &ApiToken, domains: &[Place<'_>]) -> Vec<Finding> {
     let zones = client.zones(token).await;
     let mut findings = vec![standing(client, place, token, zones.as_deref().unwrap_or_default()).await];
     match zones {
@@ -89,8 +92,8 @@ async fn try_token(client: &Client, place: &str, token: &ApiToken, domains: &[Dn
             if domains.is_empty() {
                 findings.push(Finding::ok(format!("{place}: sees {} zones", zones.len())));
             }
-            for domain in domains {
-                findings.push(zone(client, place, token, &zones, domain).await);
+            for (domain, named) in domains {
+                findings.push(zone(client, place, token, &zones, domain, *named).await);
             }
         }
     }
@@ -127,7 +130,29 @@ async fn standing(client: &Client, place: &str, token: &ApiToken, zones: &[Zone]
     }
 }
 
-async fn zone(client: &Client, place: &str, token: &ApiToken, zones: &[Zone], domain: &DnsName) -> Finding {
+/// The zone for `domain`: the one that is `named`, else the one that the operator would find.
+async fn zone(
+    client: &Client,
+    place: &str,
+    token: &ApiToken,
+    zones: &[Zone],
+    domain: &DnsName,
+    named: Option<&str>,
+) -> Finding {
+    let only: Vec<Zone>;
+    let zones = match named {
+        Some(id) => {
+            only = zones.iter().filter(|zone| zone.id.as_str() == id).cloned().collect();
+            if only.is_empty() {
+                return Finding::fail(
+                    format!("{place}: the token sees no zone {id}, which spec.dns.cloudflare.zoneID of {domain} names"),
+                    TEMPLATE,
+                );
+            }
+            &only
+        }
+        None => zones,
+    };
     match pick_zone(zones, domain) {
         ZonePick::Found(zone) => match client.records(token, &zone.id, domain).await {
             // Whether it may also edit shows only when it does.

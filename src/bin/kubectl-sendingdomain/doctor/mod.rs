@@ -51,22 +51,21 @@ impl Finding {
 pub async fn run(access: &Access, args: &DoctorArgs) -> Result<Exit, Failure> {
     let paint = Paint::for_stdout();
     let wants = |area| !args.skip.contains(&area);
-    let cluster = match Cluster::of(access).await {
-        Ok(cluster) => Some(cluster),
-        Err(error) if wants(Area::Kubernetes) => return Err(error),
-        Err(_) => None,
-    };
+    let cluster = Cluster::of(access).await;
     let mut worst = Level::Ok;
     let mut report = |title: &str, findings: &[Finding]| {
         worst = findings.iter().map(|finding| finding.level).fold(worst, Level::max);
         emit(&section(title, findings, paint))
     };
     let mut objects = Vec::new();
-    if let (Some(cluster), true) = (&cluster, wants(Area::Kubernetes)) {
-        let mut findings = kubernetes::look(cluster).await;
-        findings.extend(rights::look(cluster, args).await);
+    if wants(Area::Kubernetes) {
+        let findings = match &cluster {
+            Ok(cluster) => [kubernetes::look(cluster).await, rights::look(cluster, args).await].concat(),
+            Err(error) => vec![Finding::fail(error.to_string(), "or leave it out: --skip kubernetes")],
+        };
         report("Kubernetes", &findings)?;
     }
+    let cluster = cluster.ok();
     if let Some(cluster) = &cluster {
         // What cannot be listed has been told of above.
         objects = cluster.list(false, None).await.unwrap_or_default();

@@ -1,23 +1,20 @@
 //! Who may do what: you, and the operator's ServiceAccount.
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
     SubjectAccessReviewSpec,
 };
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
-use kube::api::{ListParams, PostParams};
+use kube::api::PostParams;
 use serde::Deserialize;
 
 use super::Finding;
 use crate::args::DoctorArgs;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, OPERATOR_LABEL};
 
 /// The rights that ship with the operator, so that this list can never be another.
 const ROLE: &str = include_str!("../../../../config/rbac/role.yaml");
-/// What the operator's Deployment carries, whoever installed it.
-const LABEL: &str = "app.kubernetes.io/name=sending-domain-operator";
 const GROUP: &str = "sendingdomain.dev";
 
 /// A right as RBAC has it.
@@ -36,14 +33,15 @@ impl Right {
 
     fn attributes(&self, namespace: &str) -> ResourceAttributes {
         let (resource, subresource) = self.resource.split_once('/').unwrap_or((&self.resource, ""));
-        // Namespaces have none themselves.
-        let namespace = (resource != "namespaces").then(|| namespace.to_owned());
+        // Of a namespace the API server asks about itself within itself, so that a Role in it can allow that.
+        let name = (resource == "namespaces").then(|| namespace.to_owned());
         ResourceAttributes {
             group: Some(self.group.clone()),
             resource: Some(resource.to_owned()),
             subresource: (!subresource.is_empty()).then(|| subresource.to_owned()),
             verb: Some(self.verb.clone()),
-            namespace,
+            namespace: Some(namespace.to_owned()),
+            name,
             ..ResourceAttributes::default()
         }
     }
@@ -162,10 +160,8 @@ fn role() -> Vec<Right> {
 
 /// Whether it runs; nothing if you may not know.
 async fn deployment(cluster: &Cluster, args: &DoctorArgs) -> Option<Finding> {
-    let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), &args.operator_namespace);
-    let found = api.list(&ListParams::default().labels(LABEL)).await.ok()?;
     let namespace = &args.operator_namespace;
-    let Some(deployment) = found.items.first() else {
+    let Some(deployment) = cluster.operator(namespace).await.ok()? else {
         return Some(Finding::warn(
             format!("there is no Deployment of the operator in {namespace}"),
             "name its namespace by --operator-namespace, unless it runs somewhere else",
@@ -177,7 +173,9 @@ async fn deployment(cluster: &Cluster, args: &DoctorArgs) -> Option<Finding> {
     } else {
         Finding::fail(
             format!("no replica of the operator in {namespace} is available"),
-            format!("`kubectl -n {namespace} describe pods` and `kubectl -n {namespace} logs -l {LABEL}` tell why"),
+            format!(
+                "`kubectl -n {namespace} describe pods` and `kubectl -n {namespace} logs -l {OPERATOR_LABEL}` tell why"
+            ),
         )
     })
 }
@@ -198,5 +196,7 @@ mod tests {
             (attributes.resource.as_deref(), attributes.subresource.as_deref()),
             (Some("sendingdomains"), Some("status"))
         );
+        let own = role().into_iter().find(|right| right.resource == "namespaces").unwrap().attributes("team");
+        assert_eq!((own.namespace.as_deref(), own.name.as_deref()), (Some("team"), Some("team")));
     }
 }

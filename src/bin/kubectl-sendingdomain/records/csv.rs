@@ -1,4 +1,7 @@
 //! Comma-separated values (RFC 4180), for spreadsheets and for the import of DNS providers.
+//!
+//! What others wrote must not be executed by a spreadsheet: a field that it would take for a formula begins with an
+//! apostrophe (<https://owasp.org/www-community/attacks/CSV_Injection>). No name or value that SES needs begins so.
 
 use crate::row::{Row, state_name};
 
@@ -51,9 +54,27 @@ fn line(fields: &[String]) -> String {
 }
 
 fn quoted(field: &str) -> String {
+    // A single one is none, such as the name `@` of the zone itself.
+    let is_formula = field.len() > 1 && field.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let field = if is_formula { &format!("'{field}") } else { field };
     if field.contains(['"', ',', '\r', '\n']) {
         format!("\"{}\"", field.replace('"', "\"\""))
     } else {
         field.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spreadsheet_executes_nothing_that_others_wrote() {
+        let formulas = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"].map(quoted);
+        assert_eq!(formulas, ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t=1"]);
+        assert_eq!(quoted("=HYPERLINK(\"x\",\"y\")"), "\"'=HYPERLINK(\"\"x\"\",\"\"y\"\")\"");
+        for plain in ["@", "v=spf1 include:amazonses.com ~all", "_dmarc", "*", ""] {
+            assert_eq!(quoted(plain), plain);
+        }
     }
 }

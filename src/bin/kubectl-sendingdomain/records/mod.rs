@@ -13,7 +13,7 @@ mod tests;
 use crate::args::{Access, Format, RecordsArgs};
 use crate::cluster::Cluster;
 use crate::exit::{Exit, Failure};
-use crate::row::{Owner, Row, rows};
+use crate::row::{Owner, Row, rows, why_none};
 use crate::screen::{self, Paint};
 
 pub use self::data::{json, yaml};
@@ -40,9 +40,11 @@ pub async fn run(access: &Access, args: &RecordsArgs) -> Result<Exit, Failure> {
         if records.len() < 2 || !records.iter().any(|record| record.purpose.as_str() == "DKIM") {
             // Not an error: a list of many must not fail for one that has just begun.
             let (namespace, name) = (&owner.namespace, &owner.object);
-            eprintln!(
-                "The records of {namespace}/{name} are not all known yet: the operator has not read its DKIM tokens."
-            );
+            let why = why_none(object);
+            if records.is_empty() && args.name.is_some() {
+                return Err(Failure::new(format!("There are no records of {namespace}/{name} yet: {why}")));
+            }
+            eprintln!("The records of {namespace}/{name} are not all known yet: {why}");
         }
         all.extend(rows(&owner, records));
     }

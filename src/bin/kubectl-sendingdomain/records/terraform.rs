@@ -13,6 +13,9 @@ use crate::row::Row;
 /// A resource for each record, and a variable for each zone.
 pub fn resources(rows: &[Row], provider: Terraform) -> String {
     let mut text = String::new();
+    if !rows.is_empty() {
+        let _ = writeln!(text, "# Resources of the provider {}.\n", provider.source());
+    }
     let zones: BTreeSet<&str> = rows.iter().map(|row| row.zone.as_str()).collect();
     for zone in zones {
         let _ = writeln!(
