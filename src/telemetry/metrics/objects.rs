@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
@@ -27,9 +27,14 @@ pub struct ObjectState {
     pub phase: Phase,
     /// The reason of the condition `Ready`, if it is one of ours.
     pub reason: Option<Reason>,
+    /// The reason of the condition `RecordsSynced`, if the object has it and the reason is one of ours.
+    pub records: Option<Reason>,
     /// The conditions that the object has. Each makes three series.
     pub conditions: Vec<(ConditionType, ConditionStatus)>,
-    /// Since when it has been on its way to Verified, if it is: the start of verification, else the creation.
+    /// When SES had it verified: in the attempt at hand, else first. It stays while the verification is lost.
+    pub verified_at: Option<Timestamp>,
+    /// Since when it has been on its way to Verified, if it is: the loss of Ready, else the start of verification, else the
+    /// creation.
     pub pending_since: Option<Timestamp>,
     /// Since when its deletion has been asked for.
     pub deleted_since: Option<Timestamp>,
@@ -56,22 +61,36 @@ impl ObjectState {
 impl From<&SendingDomainStatus> for ObjectState {
     fn from(status: &SendingDomainStatus) -> Self {
         let ready = find(&status.conditions, ConditionType::Ready);
+        let attempt = status.verification.as_ref();
         let conditions = ConditionType::ALL.into_iter().filter_map(|kind| {
             let stated = &find(&status.conditions, kind)?.status;
             Some((kind, STATUSES.into_iter().find(|known| known.as_str() == stated)?))
         });
         let mut state = Self {
             phase: status.phase.unwrap_or(Phase::Pending),
-            reason: ready.and_then(|ready| Reason::ALL.iter().copied().find(|known| known.as_str() == ready.reason)),
+            reason: ready.and_then(reason_of),
+            records: find(&status.conditions, ConditionType::RecordsSynced).and_then(reason_of),
+            verified_at: attempt
+                .and_then(|attempt| attempt.verified_at.as_ref().or(attempt.first_verified_at.as_ref()))
+                .map(|at| at.0),
             conditions: conditions.collect(),
             pending_since: None,
             deleted_since: None,
         };
         if state.is_on_its_way() {
-            state.pending_since = status.verification.as_ref().map(|attempt| attempt.started_at.0);
+            // What was verified has not been waiting since that attempt began, which may be years ago.
+            let lost = ready.filter(|_| attempt.is_some_and(|attempt| attempt.verified_at.is_some()));
+            state.pending_since = match lost {
+                Some(ready) => Some(ready.last_transition_time.0),
+                None => attempt.map(|attempt| attempt.started_at.0),
+            };
         }
         state
     }
+}
+
+fn reason_of(condition: &Condition) -> Option<Reason> {
+    Reason::ALL.iter().copied().find(|known| known.as_str() == condition.reason)
 }
 
 const STATUSES: [ConditionStatus; 3] = [ConditionStatus::True, ConditionStatus::False, ConditionStatus::Unknown];
@@ -104,6 +123,11 @@ impl Collector for Objects {
         let objects = self.lock().clone();
         encode_conditions(&objects, &mut encoder)?;
         encode_totals(&objects, &mut encoder)?;
+        encode_info(&objects, &mut encoder)?;
+        let help = "When SES had each SendingDomain verified, as Unix time; none for one that never was.";
+        encode_times(&objects, &mut encoder, "verified_timestamp", help, |state| state.verified_at)?;
+        let help = "Since when each SendingDomain that is on its way to Verified has been so, as Unix time.";
+        encode_times(&objects, &mut encoder, "pending_since_timestamp", help, |state| state.pending_since)?;
         let now = Timestamp::now();
         let help =
             "For how long the oldest SendingDomain that is on its way to Verified has been so; 0 if there is none.";
@@ -156,6 +180,40 @@ fn encode_totals(
     let mut family = encoder.encode_descriptor("domains", help, None, MetricType::Gauge)?;
     for ((phase, reason), total) in totals {
         gauge(&mut family, &[("phase", phase), ("reason", reason)], total)?;
+    }
+    Ok(())
+}
+
+fn encode_info(objects: &BTreeMap<(String, String), ObjectState>, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Always 1, with the phase of each SendingDomain and the reasons of its Ready and RecordsSynced.";
+    let mut family = encoder.encode_descriptor("info", help, None, MetricType::Gauge)?;
+    let word = |reason: Option<Reason>| reason.map_or(NO_REASON, Reason::as_str);
+    for ((namespace, name), state) in objects {
+        let labels = [
+            ("namespace", namespace.as_str()),
+            ("name", name),
+            ("phase", phase(state.phase)),
+            ("reason", word(state.reason)),
+            ("records", word(state.records)),
+        ];
+        gauge(&mut family, &labels, 1)?;
+    }
+    Ok(())
+}
+
+fn encode_times(
+    objects: &BTreeMap<(String, String), ObjectState>,
+    encoder: &mut DescriptorEncoder<'_>,
+    what: &str,
+    help: &str,
+    time: impl Fn(&ObjectState) -> Option<Timestamp>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(what, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+    for ((namespace, name), state) in objects {
+        if let Some(time) = time(state) {
+            let labels = [("namespace", namespace.as_str()), ("name", name)];
+            gauge(&mut family, &labels, time.as_second())?;
+        }
     }
     Ok(())
 }

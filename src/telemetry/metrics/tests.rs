@@ -9,15 +9,20 @@ use crate::api::v1alpha1::SendingDomainStatus;
 
 fn state(phase: Phase, reason: Reason, ready: ConditionStatus) -> ObjectState {
     let conditions = vec![(ConditionType::Ready, ready)];
-    ObjectState { phase, reason: Some(reason), conditions, pending_since: None, deleted_since: None }
+    let (verified_at, pending_since, deleted_since) = (None, None, None);
+    ObjectState { phase, reason: Some(reason), records: None, conditions, verified_at, pending_since, deleted_since }
 }
 
 fn busy() -> Metrics {
     let metrics = Metrics::new();
     metrics.reconcile(ReconcileResult::Success, Duration::from_millis(30));
     metrics.upstream(Upstream::Cloudflare, "BatchRecords", "81053", Duration::from_millis(300));
-    metrics.object("team-a", "mail", Some(state(Phase::Verified, Reason::Verified, ConditionStatus::True)));
-    metrics.object("team-b", "mail", Some(state(Phase::Pending, Reason::WaitingForDNS, ConditionStatus::False)));
+    let at = |second| Some(Timestamp::from_second(second).unwrap());
+    let verified = state(Phase::Verified, Reason::Verified, ConditionStatus::True);
+    let dueling = ObjectState { records: Some(Reason::RecordDueling), verified_at: at(1_800_000_000), ..verified };
+    metrics.object("team-a", "mail", Some(dueling));
+    let waiting = state(Phase::Pending, Reason::WaitingForDNS, ConditionStatus::False);
+    metrics.object("team-b", "mail", Some(ObjectState { pending_since: at(1_800_000_001), ..waiting }));
     metrics.drift_corrected(RecordType::Cname);
     metrics.panicked();
     metrics.event_lost(EventLoss::QueueFull);
@@ -58,6 +63,10 @@ fn everything_is_counted_under_its_name() {
         r#"sendingdomain_status_condition{namespace="team-b",name="mail",type="Ready",status="False"} 1"#,
         r#"sendingdomain_domains{phase="Verified",reason="Verified"} 1"#,
         r#"sendingdomain_domains{phase="Pending",reason="WaitingForDNS"} 1"#,
+        r#"sendingdomain_info{namespace="team-a",name="mail",phase="Verified",reason="Verified",records="RecordDueling"} 1"#,
+        r#"sendingdomain_info{namespace="team-b",name="mail",phase="Pending",reason="WaitingForDNS",records="None"} 1"#,
+        r#"sendingdomain_verified_timestamp_seconds{namespace="team-a",name="mail"} 1800000000"#,
+        r#"sendingdomain_pending_since_timestamp_seconds{namespace="team-b",name="mail"} 1800000001"#,
         r#"sendingdomain_drift_corrected_total{record_type="CNAME"} 1"#,
         "sendingdomain_panics_total 1",
         "sendingdomain_queue_depth 1",
@@ -104,10 +113,13 @@ fn an_object_that_changes_leaves_no_old_series() {
     let metrics = busy();
     metrics.object("team-a", "mail", Some(state(Phase::Failed, Reason::VerificationFailed, ConditionStatus::Unknown)));
     let text = metrics.openmetrics().unwrap();
-    let of_a: Vec<&str> = text.lines().filter(|line| line.contains("team-a") && line.ends_with(" 1")).collect();
+    let of_a: Vec<&str> = text.lines().filter(|line| line.contains("team-a") && !line.ends_with(" 0")).collect();
     assert_eq!(
         of_a,
-        [r#"sendingdomain_status_condition{namespace="team-a",name="mail",type="Ready",status="Unknown"} 1"#]
+        [
+            r#"sendingdomain_status_condition{namespace="team-a",name="mail",type="Ready",status="Unknown"} 1"#,
+            r#"sendingdomain_info{namespace="team-a",name="mail",phase="Failed",reason="VerificationFailed",records="None"} 1"#,
+        ]
     );
 }
 
@@ -179,6 +191,36 @@ fn a_status_tells_the_state_and_what_is_not_known_is_left_out() {
     let expected =
         ObjectState { reason: None, conditions, ..state(Phase::Failed, Reason::Verified, ConditionStatus::True) };
     assert_eq!(ObjectState::from(&status), expected);
+}
+
+#[test]
+fn a_lost_verification_is_pending_since_its_loss_and_was_verified_when_it_was() {
+    let state = |attempt: serde_json::Value| {
+        let status: SendingDomainStatus = serde_json::from_value(serde_json::json!({
+            "observedGeneration": 1,
+            "phase": "Pending",
+            "verification": attempt,
+            "conditions": [
+                {"type": "Ready", "status": "False", "reason": "WaitingForDNS", "message": "", "lastTransitionTime": "2026-05-01T00:00:00Z"},
+                {"type": "RecordsSynced", "status": "False", "reason": "RecordDueling", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+            ],
+        }))
+        .unwrap();
+        let state = ObjectState::from(&status);
+        assert_eq!(state.records, Some(Reason::RecordDueling));
+        (state.verified_at.map(|at| at.to_string()), state.pending_since.map(|at| at.to_string()))
+    };
+    let (started, verified) = ("2025-01-01T00:00:00Z", "2025-01-02T00:00:00Z");
+    let attempt = |verified_at: Option<&str>, first: Option<&str>| {
+        let deadline = "2025-01-04T00:00:00Z";
+        state(
+            serde_json::json!({"startedAt": started, "deadline": deadline, "verifiedAt": verified_at, "firstVerifiedAt": first}),
+        )
+    };
+    let told = |at: &str| Some(at.to_owned());
+    assert_eq!(attempt(None, None), (None, told(started)));
+    assert_eq!(attempt(Some(verified), Some("2024-01-01T00:00:00Z")), (told(verified), told("2026-05-01T00:00:00Z")));
+    assert_eq!(attempt(None, Some(verified)), (told(verified), told(started)), "with fresh tokens");
 }
 
 #[test]

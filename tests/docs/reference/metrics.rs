@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use sending_domain_operator::api::condition::{ConditionStatus, ConditionType};
 use sending_domain_operator::api::status::Phase;
 use sending_domain_operator::telemetry::metrics::{
@@ -15,7 +16,7 @@ use super::markdown::{code, head, table};
 const INTRODUCTION: &str = "\
 The operator serves these at `--metrics-address` under `/metrics`, in Prometheus's text format and, for whoever asks for it, as
 OpenMetrics. Labels are bounded: they come from this program, but for the names of objects, which stand only on
-`sendingdomain_status_condition`, and go with their object. No metric carries a token, a key or a text from outside.
+the metrics with the label `name`, and go with their object. No metric carries a token, a key or a text from outside.
 
 A histogram has the usual `_bucket`, `_sum` and `_count`. `upstream` is `ses`, `sts`, `cloudflare`, `dns` or `kubernetes`;
 `operation` says what was asked (`GetEmailIdentity`, `write_records`, `WatchSendingDomains`); `outcome` is `ok` or an
@@ -61,8 +62,10 @@ fn everything() -> Metrics {
     let state = ObjectState {
         phase: Phase::Pending,
         reason: None,
+        records: None,
         conditions: vec![(ConditionType::Ready, ConditionStatus::False)],
-        pending_since: None,
+        verified_at: Some(Timestamp::UNIX_EPOCH),
+        pending_since: Some(Timestamp::UNIX_EPOCH),
         deleted_since: None,
     };
     metrics.object("namespace", "name", Some(state));
