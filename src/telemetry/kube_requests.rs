@@ -95,7 +95,7 @@ fn operation(method: &Method, path: &str, query: &str) -> &'static str {
     }
 }
 
-fn outcome(status: StatusCode) -> &'static str {
+pub(super) fn outcome(status: StatusCode) -> &'static str {
     match status.as_u16() {
         200..=299 => "ok",
         401 => "unauthorized",

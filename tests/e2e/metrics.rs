@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use testbed::ses::{Operation, Status};
+use testbed::world::object;
 
 use crate::rig::{DOMAIN, LIMIT, NAME, REGION, Rig, ZONE};
 
@@ -55,6 +56,7 @@ fn families(text: &str) -> BTreeSet<String> {
 #[tokio::test]
 async fn what_is_exposed_is_what_is_documented_and_what_alerts_and_dashboard_read() {
     let mut rig = Rig::with(|options| options.serve = true).await;
+    let pending = of_one_that_waits(&mut rig).await;
     rig.verified_cloudflare().await;
     let text = until(&mut rig, r#"sendingdomain_domains{phase="Verified",reason="Verified"}"#, |n| n > 0.0).await;
 
@@ -67,6 +69,7 @@ async fn what_is_exposed_is_what_is_documented_and_what_alerts_and_dashboard_rea
         for (name, labels) in read {
             let samples = || {
                 text.lines()
+                    .chain(pending.lines())
                     .filter(|line| line.starts_with(&format!("{name}{{")) || line.starts_with(&format!("{name} ")))
             };
             assert!(samples().next().is_some(), "{what} read {name}, which is not exposed");
@@ -95,6 +98,18 @@ async fn what_is_exposed_is_what_is_documented_and_what_alerts_and_dashboard_rea
     assert!(!text.contains(r#"operation="Other""#), "a request to the API server without a name:\n{text}");
     a_domain_breaks_and_goes(&mut rig).await;
     rig.finish().await;
+}
+
+/// What is exposed while a domain is on its way to Verified. Some series are there only then.
+async fn of_one_that_waits(rig: &mut Rig) -> String {
+    let (name, domain) = ("waiting", "waiting.example.org");
+    rig.world.create(&rig.namespace, &object::manual(name, domain)).await.unwrap();
+    let labels = format!(r#"{{namespace="{}",name="{name}"}}"#, rig.namespace);
+    let text = until(rig, &format!("sendingdomain_pending_since_timestamp_seconds{labels}"), |at| at > 1.7e9).await;
+    assert!(!text.contains(&format!("sendingdomain_verified_timestamp_seconds{labels}")), "{text}");
+    rig.world.delete(&rig.namespace, name).await.unwrap();
+    rig.world.wait_gone(&rig.namespace, name, LIMIT).await.unwrap();
+    text
 }
 
 /// The series of an object follow it, and go with it.
