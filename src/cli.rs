@@ -14,7 +14,7 @@ use crate::telemetry::logging::Format;
 
 /// Makes domains ready to send mail through Amazon SES: identities, DNS records, verification.
 #[derive(Debug, Parser)]
-#[command(name = "sending-domain-operator", version, args_conflicts_with_subcommands = true)]
+#[command(name = "sending-domain-operator", version, args_conflicts_with_subcommands = true, args_override_self = true)]
 pub struct Cli {
     /// What to do; `run` if nothing is said.
     #[command(subcommand)]
@@ -278,6 +278,21 @@ mod tests {
         for bad in ["(((", "a,,b", "a=b=c", "a in b", "a in (b", "a b", "=b", "a=b)", "ä=b"] {
             let arg = format!("--watch-label-selector={bad}");
             assert!(Cli::try_parse_from(["x", "run", &arg]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn of_a_flag_that_is_given_twice_the_last_counts_and_lists_add_up() {
+        let twice = ["--pending-interval=2s", "--dry-run", "--watch-namespace=a", "--leader-elect=true"];
+        let again = ["--pending-interval=3s", "--dry-run", "--watch-namespace=b", "--leader-elect=false"];
+        for head in [&["x"][..], &["x", "run"][..]] {
+            let cli = Cli::try_parse_from(head.iter().chain(&twice).chain(&again)).unwrap();
+            let run = match cli.command {
+                Some(Command::Run(run)) => *run,
+                _ => cli.run,
+            };
+            assert_eq!((run.pending_interval, run.dry_run, run.leader_elect), (Duration::from_secs(3), true, false));
+            assert_eq!(run.watch_namespace, ["a", "b"]);
         }
     }
 
