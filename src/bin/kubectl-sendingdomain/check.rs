@@ -3,7 +3,9 @@
 use std::io::IsTerminal;
 
 use k8s_openapi::jiff::Timestamp;
-use sending_domain_operator::api::v1alpha1::{RecordState, RecordStatus, SendingDomain, SendingDomainSpec};
+use sending_domain_operator::api::v1alpha1::{
+    RecordPurpose, RecordState, RecordStatus, SendingDomain, SendingDomainSpec,
+};
 use sending_domain_operator::dns::lookup::{Resolver, Settings};
 use sending_domain_operator::dns::record::{DnsName, RecordData, WantedRecord};
 use sending_domain_operator::observe::check::check;
@@ -19,8 +21,14 @@ use crate::row::{Owner, Row, rows, why_none};
 use crate::screen::{self, Paint};
 
 pub async fn run(access: &Access, args: &CheckArgs) -> Result<Exit, Failure> {
+    let mut still_to_come = None;
     let (owner, wanted) = match (&args.name, &args.domain) {
-        (Some(name), _) => of_object(&Cluster::of(access).await?.get(name).await?)?,
+        (Some(name), _) => {
+            let object = Cluster::of(access).await?.get(name).await?;
+            let known = of_object(&object)?;
+            still_to_come = (!has_all_of_dkim(&known.1)).then(|| why_none(&object));
+            known
+        }
         (None, Some(domain)) => of_arguments(domain, args)?,
         (None, None) => return Err(Failure::usage("give a SendingDomain, or --domain and --tokens")),
     };
@@ -36,7 +44,15 @@ pub async fn run(access: &Access, args: &CheckArgs) -> Result<Exit, Failure> {
         CheckFormat::Yaml => yaml(&rows)?,
     };
     screen::emit(&text)?;
-    Ok(verdict(&rows))
+    if let Some(why) = &still_to_come {
+        eprintln!("The DKIM records of {} are not known yet, and were not looked for: {why}", owner.object);
+    }
+    Ok(verdict(&rows, still_to_come.is_some()))
+}
+
+/// SES hands out the tokens of all of them at once.
+fn has_all_of_dkim(wanted: &[WantedRecord]) -> bool {
+    wanted.iter().filter(|record| record.purpose == RecordPurpose::Dkim).count() >= DKIM_TOKENS
 }
 
 /// A resolver that asks as the flags say.
@@ -51,14 +67,14 @@ pub fn resolver(args: &DnsArgs) -> Result<Resolver, Failure> {
     Resolver::new(settings).map_err(|error| Failure::new(error.to_string()))
 }
 
-/// The worst state among the required records.
-fn verdict(rows: &[Row]) -> Exit {
+/// The worst state among the required records; those that nobody knows yet count as not looked up.
+fn verdict(rows: &[Row], some_are_unknown: bool) -> Exit {
     let any = |state| rows.iter().any(|row| row.required && row.state == state);
     if any(RecordState::Incorrect) {
         Exit::Incorrect
     } else if any(RecordState::Missing) {
         Exit::Missing
-    } else if any(RecordState::Unknown) {
+    } else if any(RecordState::Unknown) || some_are_unknown {
         Exit::Unknown
     } else {
         Exit::Ok
@@ -140,6 +156,7 @@ mod tests {
     #[test]
     fn the_exit_code_is_that_of_the_worst_required_record() {
         let mut rows = samples::mail();
+        let verdict = |rows: &[Row]| super::verdict(rows, false);
         assert_eq!(verdict(&rows), Exit::Incorrect);
         rows.retain(|row| row.state != RecordState::Incorrect);
         assert_eq!(verdict(&rows), Exit::Missing);
@@ -148,5 +165,31 @@ mod tests {
         rows.retain(|row| row.state != RecordState::Unknown);
         assert!(rows.iter().any(|row| row.state == RecordState::Missing), "the optional one does not count");
         assert_eq!(verdict(&rows), Exit::Ok);
+    }
+
+    #[test]
+    fn records_that_nobody_knows_yet_are_not_found() {
+        let mut rows = samples::mail();
+        rows.retain(|row| row.purpose == "DKIM" && row.state == RecordState::Found);
+        assert_eq!((verdict(&rows, false), verdict(&rows, true)), (Exit::Ok, Exit::Unknown));
+        rows.extend(samples::mail().into_iter().filter(|row| row.purpose == "BounceMX"));
+        assert_eq!(verdict(&rows, true), Exit::Missing, "what is known tells more");
+
+        let mut object: SendingDomain = serde_json::from_value(json!({
+            "apiVersion": "sendingdomain.dev/v1alpha1", "kind": "SendingDomain",
+            "metadata": {"name": "x"}, "spec": {"domain": "mail.example.com"},
+        }))
+        .unwrap();
+        let none = of_object(&object).unwrap_err().to_string();
+        assert!(
+            none.contains("There are no records of x to look for yet: the operator has not looked at it"),
+            "{none}"
+        );
+        let spf = json!({
+            "purpose": "SPF", "type": "TXT", "name": "bounce.mail.example.com", "value": "v", "required": true, "state": "Found",
+        });
+        object.status = Some(serde_json::from_value(json!({ "observedGeneration": 1, "records": [spf] })).unwrap());
+        let (_, wanted) = of_object(&object).unwrap();
+        assert!(!wanted.is_empty() && !has_all_of_dkim(&wanted));
     }
 }

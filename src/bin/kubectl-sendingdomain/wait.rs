@@ -18,6 +18,9 @@ use crate::screen::{Progress, emit};
 const TICK: Duration = Duration::from_secs(1);
 /// The longest message of a condition that is shown, in bytes.
 const LIMIT: usize = 1000;
+/// How long the operator may take to heed a request before what it said earlier is told. A fault that stands keeps it from
+/// ever calling the request handled, and changes nothing that it said.
+const HEED: Duration = Duration::from_secs(30);
 
 pub async fn run(access: &Access, args: &WaitArgs) -> Result<Exit, Failure> {
     let cluster = Cluster::of(access).await?;
@@ -29,7 +32,7 @@ pub async fn run(access: &Access, args: &WaitArgs) -> Result<Exit, Failure> {
     let mut changes = std::pin::pin!(watcher::watch_object(cluster.domains(), &args.name).default_backoff());
     let mut clock = tokio::time::interval(TICK);
     loop {
-        match judge(&object, &args.condition) {
+        match judge(&object, &args.condition, began.elapsed()) {
             Verdict::Holds => {
                 progress.clear();
                 emit(&format!("{} is {}: {}\n", args.name, args.condition, summary(&object, &args.condition)))?;
@@ -43,8 +46,8 @@ pub async fn run(access: &Access, args: &WaitArgs) -> Result<Exit, Failure> {
             Verdict::Suspended => {
                 progress.clear();
                 return Err(Failure::new(format!(
-                    "{} is suspended, and not {}: nothing happens until spec.suspend is false",
-                    args.name, args.condition
+                    "{} is suspended: nothing is looked at, and what its status says may be old, until spec.suspend is false",
+                    args.name
                 )));
             }
             Verdict::NotYet => progress.show(&elapsed(began), &summary(&object, &args.condition)),
@@ -85,20 +88,19 @@ enum Verdict {
     NotYet,
 }
 
-/// What status says of the spec as it is now, and since the operator was last asked to look.
-fn judge(object: &SendingDomain, condition: &str) -> Verdict {
-    if object.spec.suspend && !current(object, condition).is_some_and(|c| c.status == "True") {
+/// What status says of the spec as it is now, and since the operator was last asked to look; so long after we began to wait.
+fn judge(object: &SendingDomain, condition: &str, waited: Duration) -> Verdict {
+    // Its conditions follow the generation though nobody acts on the spec, so even one that is True says nothing.
+    if object.spec.suspend {
         return Verdict::Suspended;
     }
-    if is_asked_for(object) && !object.spec.suspend {
-        return Verdict::NotYet;
-    }
-    if current(object, condition).is_some_and(|c| c.status == "True") {
+    let is_asked_for = is_asked_for(object);
+    if !is_asked_for && current(object, condition).is_some_and(|c| c.status == "True") {
         return Verdict::Holds;
     }
     match current(object, "Stalled").filter(|c| c.status == "True") {
-        Some(stalled) => Verdict::Stalled(words(stalled)),
-        None => Verdict::NotYet,
+        Some(stalled) if !is_asked_for || waited >= HEED => Verdict::Stalled(words(stalled)),
+        _ => Verdict::NotYet,
     }
 }
 
@@ -161,6 +163,7 @@ mod tests {
 
     #[test]
     fn a_condition_of_an_older_spec_does_not_count() {
+        let judge = |object: &SendingDomain, condition| super::judge(object, condition, HEED * 2);
         assert_eq!(judge(&object(2, &[("Ready", "True", 2)]), "Ready"), Verdict::Holds);
         assert_eq!(judge(&object(2, &[("Ready", "True", 1)]), "Ready"), Verdict::NotYet);
         assert_eq!(judge(&object(2, &[("Stalled", "True", 1), ("Ready", "False", 1)]), "Ready"), Verdict::NotYet);
@@ -175,19 +178,27 @@ mod tests {
             let mut asked = object(1, &[known]);
             let long = "x".repeat(300);
             asked.metadata.annotations = Some([(RECONCILE_AT.to_owned(), long.clone())].into());
-            assert_eq!(judge(&asked, "Ready"), Verdict::NotYet);
+            assert_eq!(judge(&asked, "Ready", Duration::ZERO), Verdict::NotYet);
             asked.status.as_mut().unwrap().last_handled_reconcile_at = Some(long[..256].to_owned());
-            assert_ne!(judge(&asked, "Ready"), Verdict::NotYet, "status keeps 256 characters of it");
+            assert_ne!(judge(&asked, "Ready", Duration::ZERO), Verdict::NotYet, "status keeps 256 characters of it");
         }
     }
 
     #[test]
+    fn a_fault_that_keeps_the_request_from_being_handled_is_told_all_the_same() {
+        let mut asked = object(1, &[("Stalled", "True", 1), ("DKIMVerified", "True", 1)]);
+        asked.metadata.annotations = Some([(RECONCILE_AT.to_owned(), "now".to_owned())].into());
+        assert_eq!(judge(&asked, "Ready", HEED / 2), Verdict::NotYet);
+        assert!(matches!(judge(&asked, "Ready", HEED), Verdict::Stalled(_)));
+        assert!(matches!(judge(&asked, "DKIMVerified", HEED), Verdict::Stalled(_)), "it may be from before");
+    }
+
+    #[test]
     fn nobody_waits_for_what_is_suspended() {
-        let mut suspended = object(2, &[("Ready", "False", 2)]);
-        suspended.spec.suspend = true;
-        assert_eq!(judge(&suspended, "Ready"), Verdict::Suspended);
-        let mut verified = object(2, &[("Ready", "True", 2)]);
-        verified.spec.suspend = true;
-        assert_eq!(judge(&verified, "Ready"), Verdict::Holds);
+        for known in [("Ready", "False", 2), ("Ready", "True", 2)] {
+            let mut suspended = object(2, &[known]);
+            suspended.spec.suspend = true;
+            assert_eq!(judge(&suspended, "Ready", Duration::ZERO), Verdict::Suspended);
+        }
     }
 }
