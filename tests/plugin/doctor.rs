@@ -1,5 +1,6 @@
 //! What is missing is named, with what to do; what is there is not.
 
+use serde_json::{Value, json};
 use testbed::cloudflare::TokenState;
 use testbed::dns::Fault;
 use testbed::ses::Operation;
@@ -98,6 +99,45 @@ async fn the_zone_that_is_named_is_the_one_that_is_tried() {
         report.contains("sees no zone 0123456789abcdef0123456789abcdef, which spec.dns.cloudflare.zoneID"),
         "{report}"
     );
+    rig.finish().await;
+}
+
+/// Where each namespace grants what it must and no more: a Role that names the Secret.
+#[tokio::test]
+async fn the_operator_is_asked_for_what_it_uses_and_a_secret_of_a_refused_type_is_told() {
+    let rig = Rig::start().await;
+    let namespace = rig.namespace.as_str();
+    let plane = rig.world.control_plane();
+    rig.world.cloudflare_zone(ZONE);
+    rig.world.create_secret(namespace, "cloudflare", "api-token", rig.world.token()).await.unwrap();
+    rig.world.create(namespace, &object::cloudflare(NAME, DOMAIN, "cloudflare")).await.unwrap();
+    let mut role: Value = serde_yaml::from_str(include_str!("../../config/rbac/role.yaml")).unwrap();
+    role["kind"] = "Role".into();
+    role["metadata"] = json!({"name": "narrow", "namespace": namespace});
+    for rule in role["rules"].as_array_mut().unwrap() {
+        if rule["resources"] == json!(["secrets"]) {
+            rule["resourceNames"] = json!(["cloudflare"]);
+        }
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), role.to_string()).unwrap();
+    plane.kubectl_ok(&["apply", "-f", file.path().to_str().unwrap()]).await.unwrap();
+    let account = format!("--serviceaccount={namespace}:narrow");
+    plane.kubectl_ok(&["create", "rolebinding", "narrow", "-n", namespace, "--role=narrow", &account]).await.unwrap();
+    let args = ["doctor", "--skip=aws,dns", "--operator-namespace", namespace, "--operator-service-account=narrow"];
+    let report = rig.run(&args).await.ok();
+    let all = format!("system:serviceaccount:{namespace}:narrow may do all that the operator needs in {namespace}");
+    assert!(lines(&report, "ok  ").iter().any(|line| line.contains(&all)), "{report}");
+
+    let secret = ["create", "secret", "docker-registry", "registry", "-n", namespace];
+    let login = ["--docker-server=https://example.com", "--docker-username=u", "--docker-password=canary-password"];
+    plane.kubectl_ok(&[&secret[..], &login[..]].concat()).await.unwrap();
+    let mut other = object::cloudflare("second", "second.example.com", "registry");
+    other["spec"]["dns"]["cloudflare"]["apiTokenSecretRef"]["key"] = ".dockerconfigjson".into();
+    rig.world.create(namespace, &other).await.unwrap();
+    let report = rig.run(&args).await.with(8);
+    assert!(report.contains("narrow may not: get secrets registry"), "{report}");
+    assert!(report.contains("kubernetes.io/dockerconfigjson") && !report.contains("canary-password"), "{report}");
     rig.finish().await;
 }
 

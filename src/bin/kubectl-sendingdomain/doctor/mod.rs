@@ -57,19 +57,19 @@ pub async fn run(access: &Access, args: &DoctorArgs) -> Result<Exit, Failure> {
         worst = findings.iter().map(|finding| finding.level).fold(worst, Level::max);
         emit(&section(title, findings, paint))
     };
-    let mut objects = Vec::new();
+    let objects = match &cluster {
+        // What cannot be listed is told of below.
+        Ok(cluster) => cluster.list(false, None).await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
     if wants(Area::Kubernetes) {
         let findings = match &cluster {
-            Ok(cluster) => [kubernetes::look(cluster).await, rights::look(cluster, args).await].concat(),
+            Ok(cluster) => [kubernetes::look(cluster).await, rights::look(cluster, &objects, args).await].concat(),
             Err(error) => vec![Finding::fail(error.to_string(), "or leave it out: --skip kubernetes")],
         };
         report("Kubernetes", &findings)?;
     }
     let cluster = cluster.ok();
-    if let Some(cluster) = &cluster {
-        // What cannot be listed has been told of above.
-        objects = cluster.list(false, None).await.unwrap_or_default();
-    }
     if wants(Area::Aws) {
         report("AWS", &aws::look(&args.region).await)?;
     }

@@ -1,5 +1,7 @@
 //! Who may do what: you, and the operator's ServiceAccount.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
     SubjectAccessReviewSpec,
@@ -7,6 +9,7 @@ use k8s_openapi::api::authorization::v1::{
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use kube::api::PostParams;
+use sending_domain_operator::api::v1alpha1::{DnsProvider, SendingDomain};
 use serde::Deserialize;
 
 use super::Finding;
@@ -23,6 +26,8 @@ struct Right {
     group: String,
     resource: String,
     verb: String,
+    /// The one object that is asked for, where the operator asks for one.
+    name: Option<String>,
 }
 
 impl Right {
@@ -41,19 +46,20 @@ impl Right {
             subresource: (!subresource.is_empty()).then(|| subresource.to_owned()),
             verb: Some(self.verb.clone()),
             namespace: Some(namespace.to_owned()),
-            name,
+            name: self.name.clone().or(name),
             ..ResourceAttributes::default()
         }
     }
 
     fn words(&self) -> String {
         let dot = if self.group.is_empty() { "" } else { "." };
-        format!("{} {}{dot}{}", self.verb, self.resource, self.group)
+        let name = self.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+        format!("{} {}{dot}{}{name}", self.verb, self.resource, self.group)
     }
 }
 
-pub async fn look(cluster: &Cluster, args: &DoctorArgs) -> Vec<Finding> {
-    let mut findings = vec![yours(cluster).await, operators(cluster, args).await];
+pub async fn look(cluster: &Cluster, objects: &[SendingDomain], args: &DoctorArgs) -> Vec<Finding> {
+    let mut findings = vec![yours(cluster).await, operators(cluster, objects, args).await];
     findings.extend(deployment(cluster, args).await);
     findings
 }
@@ -63,7 +69,8 @@ async fn yours(cluster: &Cluster) -> Finding {
     let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
     let mut missing = Vec::new();
     for verb in ["get", "list", "watch", "patch"] {
-        let right = Right { group: GROUP.to_owned(), resource: "sendingdomains".to_owned(), verb: verb.to_owned() };
+        let right =
+            Right { group: GROUP.to_owned(), resource: "sendingdomains".to_owned(), verb: verb.to_owned(), name: None };
         let review = SelfSubjectAccessReview {
             spec: SelfSubjectAccessReviewSpec {
                 resource_attributes: Some(right.attributes(&cluster.namespace)),
@@ -96,11 +103,11 @@ async fn yours(cluster: &Cluster) -> Finding {
 }
 
 /// What the operator needs, by the role that ships with it.
-async fn operators(cluster: &Cluster, args: &DoctorArgs) -> Finding {
+async fn operators(cluster: &Cluster, objects: &[SendingDomain], args: &DoctorArgs) -> Finding {
     let api: Api<SubjectAccessReview> = Api::all(cluster.client.clone());
     let user = format!("system:serviceaccount:{}:{}", args.operator_namespace, args.operator_service_account);
     let mut missing = Vec::new();
-    for right in role() {
+    for right in needed(objects) {
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
                 user: Some(user.clone()),
@@ -142,6 +149,24 @@ async fn operators(cluster: &Cluster, args: &DoctorArgs) -> Finding {
     )
 }
 
+/// Every right, as the operator uses it: it reads the Secrets that objects name and no others, so that a Role may name them.
+fn needed(objects: &[SendingDomain]) -> Vec<Right> {
+    let secrets: BTreeSet<&str> = objects
+        .iter()
+        .filter_map(|object| match object.spec.dns_provider() {
+            DnsProvider::Cloudflare(cloudflare) => Some(cloudflare.api_token_secret_ref.name.as_str()),
+            _ => None,
+        })
+        .collect();
+    let named = |right: Right| -> Vec<Right> {
+        if right.resource != "secrets" || secrets.is_empty() {
+            return vec![right];
+        }
+        secrets.iter().map(|name| Right { name: Some((*name).to_owned()), ..right.clone() }).collect()
+    };
+    role().into_iter().flat_map(named).collect()
+}
+
 /// Every right of the shipped role.
 fn role() -> Vec<Right> {
     let roles = serde_yaml::Deserializer::from_str(ROLE).filter_map(|document| ClusterRole::deserialize(document).ok());
@@ -149,8 +174,12 @@ fn role() -> Vec<Right> {
     for rule in roles.flat_map(|role| role.rules.unwrap_or_default()) {
         for group in rule.api_groups.iter().flatten() {
             for resource in rule.resources.iter().flatten() {
-                let right =
-                    |verb: &String| Right { group: group.clone(), resource: resource.clone(), verb: verb.clone() };
+                let right = |verb: &String| Right {
+                    group: group.clone(),
+                    resource: resource.clone(),
+                    verb: verb.clone(),
+                    name: None,
+                };
                 rights.extend(rule.verbs.iter().map(right));
             }
         }
