@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use testbed::ses::{Failure, Operation};
 use testbed::world::object;
+use tokio::io::AsyncBufReadExt;
 
 use crate::rig::{DOMAIN, Rig, text};
 
@@ -80,9 +81,26 @@ async fn an_identity_that_cannot_be_read_loses_none_of_the_others() {
     rig.world.ses().fail_next_for(Operation::GetEmailIdentity, 1, denied);
     let ran = rig.run(&["import", "--region", REGION]).await;
     assert!(ran.out.contains("domain: b.example.com") && !ran.out.contains("a.example.com"), "{}", ran.out);
-    assert!(ran.err.contains("its owner id is taken to be"), "{}", ran.err);
+    assert!(ran.err.contains("tells its owner id: it is taken to be"), "{}", ran.err);
     let told = ran.with(1);
-    assert!(told.contains("not read: a.example.com (AWS denies ses:GetEmailIdentity to your credentials)"), "{told}");
+    assert!(
+        told.contains("not read: a.example.com (eu-west-1): AWS denies ses:GetEmailIdentity to your credentials\n"),
+        "{told}"
+    );
+    assert!(told.contains("error: not all identities were read"), "{told}");
+    // Nor does a region that cannot be listed.
+    let refused = Failure::code(403, "AccessDeniedException", "No.");
+    rig.world.ses().fail_next_for(Operation::ListEmailIdentities, 1, refused);
+    let ran = rig.run(&["import", "--region", "us-east-1,eu-west-1"]).await;
+    assert!(ran.out.contains("domain: a.example.com") && ran.out.contains("domain: b.example.com"), "{}", ran.out);
+    assert!(ran.with(1).contains("not read: all of us-east-1: AWS denies ses:ListEmailIdentities"));
+    // And whoever ends it before its end has what was read until then.
+    let mut command = rig.command();
+    command.args(["import", "--region", REGION, "-n", &rig.namespace]).stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = tokio::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    while !lines.next_line().await.unwrap().expect("a manifest").contains("domain: a.example.com") {}
+    assert!(child.try_wait().unwrap().is_none(), "the second identity is read a second later");
     rig.finish().await;
 }
 

@@ -77,11 +77,10 @@ impl Cluster {
         Ok(objects)
     }
 
-    /// The operator's Deployment in `namespace`, if there is one.
-    pub async fn operator(&self, namespace: &str) -> kube::Result<Option<Deployment>> {
+    /// The Deployments of operators in `namespace`.
+    pub async fn operators(&self, namespace: &str) -> kube::Result<Vec<Deployment>> {
         let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
-        let found = api.list(&ListParams::default().labels(OPERATOR_LABEL)).await?;
-        Ok(found.items.into_iter().next())
+        Ok(api.list(&ListParams::default().labels(OPERATOR_LABEL)).await?.items)
     }
 
     /// What a failed call to the API server means for whoever typed the command.

@@ -15,13 +15,15 @@ use sending_domain_operator::text::printable;
 use serde_json::{Map, Value, json};
 
 use crate::args::{Access, ImportArgs};
-use crate::aws::{Aws, Caller};
+use crate::aws::{Aws, AwsError, Caller};
 use crate::cluster::Cluster;
 use crate::exit::{Exit, Failure};
 use crate::screen::{Progress, emit};
 
 /// What stands in the command where the owner id is not known.
 const UNKNOWN_OWNER: &str = "OWNER-ID";
+/// The variable beside the operator's --owner-id.
+const OWNER_VARIABLE: &str = "SENDING_DOMAIN_OPERATOR_OWNER_ID";
 
 pub async fn run(access: &Access, args: &ImportArgs) -> Result<Exit, Failure> {
     let cluster = Cluster::of(access).await;
@@ -38,16 +40,17 @@ pub async fn run(access: &Access, args: &ImportArgs) -> Result<Exit, Failure> {
     let mut progress = Progress::new();
     let (mut names, mut count, mut unread) = (BTreeSet::new(), 0, Vec::new());
     for region in &args.region {
-        let caller = aws.caller(region).await.map_err(|error| Failure::new(error.to_string()))?;
-        let target = Target { namespace: &namespace, owner: &owner, region, caller: &caller };
         progress.show("", &format!("Listing the identities of {region}"));
-        let domains = match aws.domains(region, args.contains.as_deref()).await {
-            Ok(domains) => domains,
+        let listed = async { Ok((aws.caller(region).await?, aws.domains(region, args.contains.as_deref()).await?)) };
+        let (caller, domains) = match listed.await {
+            Ok(listed) => listed,
             Err(error) => {
-                unread.push(format!("all of {region} ({error})"));
+                let error: AwsError = error;
+                unread.push(format!("all of {region}: {error}"));
                 continue;
             }
         };
+        let target = Target { namespace: &namespace, owner: &owner, region, caller: &caller };
         for (index, domain) in domains.iter().enumerate() {
             progress
                 .show(&format!("[{}/{}]", index + 1, domains.len()), &format!("Reading the identities of {region}"));
@@ -62,16 +65,22 @@ pub async fn run(access: &Access, args: &ImportArgs) -> Result<Exit, Failure> {
                 // Deleted since it was listed.
                 Err(error) if error.kind() == Kind::NotFound => {}
                 Err(error) if error.is_the_same_for_all() => {
-                    unread.push(format!("{} of {region} ({error})", domains.len() - index));
+                    unread.push(format!("{} more of {region}: {error}", domains.len() - index));
                     break;
                 }
-                Err(error) => unread.push(format!("{} ({error})", printable(domain, 253))),
+                Err(error) => unread.push(format!("{} ({region}): {error}", printable(domain, 253))),
             }
         }
     }
     progress.clear();
     if !unread.is_empty() {
-        return Err(Failure::new(format!("not read: {}", unread.join("; "))));
+        // A line for each: there may be hundreds.
+        for what in &unread {
+            eprintln!("not read: {what}");
+        }
+        return Err(Failure::new(
+            "not all identities were read; what could be is printed, and the others are named above",
+        ));
     }
     if count == 0 {
         eprintln!("No domain identities in {}.", args.region.join(", "));
@@ -81,11 +90,13 @@ pub async fn run(access: &Access, args: &ImportArgs) -> Result<Exit, Failure> {
 
 /// The operator's own, as its Deployment says it; else its default, as far as the cluster tells. Said where it is a guess.
 async fn owner_id(cluster: Option<&Cluster>, namespace: &str) -> String {
-    let operator = match cluster {
-        Some(cluster) => cluster.operator(namespace).await.ok().flatten(),
-        None => None,
+    let operators = match cluster {
+        Some(cluster) => cluster.operators(namespace).await.unwrap_or_default(),
+        None => Vec::new(),
     };
-    if let Some(owner) = operator.as_ref().and_then(owner_of) {
+    let owners: BTreeSet<Owner> = operators.iter().map(owner_of).collect();
+    let told = if owners.len() == 1 { owners.into_iter().next() } else { None };
+    if let Some(Owner::Named(owner)) = told {
         return owner;
     }
     let uid = match cluster {
@@ -96,11 +107,11 @@ async fn owner_id(cluster: Option<&Cluster>, namespace: &str) -> String {
         None => None,
     };
     match uid {
-        Some(uid) if operator.is_some() => uid,
+        Some(uid) if told == Some(Owner::Default) => uid,
         Some(uid) => {
             eprintln!(
-                "The operator's Deployment cannot be read in {namespace}: its owner id is taken to be {uid}, which is so without --owner-id. \
-                 Give --operator-namespace or --owner-id if it is another."
+                "No one Deployment of the operator in {namespace} tells its owner id: it is taken to be {uid}, which is so without \
+                 --owner-id. Give --operator-namespace or --owner-id if it is another."
             );
             uid
         }
@@ -113,18 +124,45 @@ async fn owner_id(cluster: Option<&Cluster>, namespace: &str) -> String {
     }
 }
 
-/// `--owner-id` or its environment variable, as the pods get them; the flag wins.
-fn owner_of(deployment: &Deployment) -> Option<String> {
-    let containers = &deployment.spec.as_ref()?.template.spec.as_ref()?.containers;
-    containers.iter().find_map(|container| {
-        let mut args = container.args.iter().chain(&container.command).flatten();
-        let flag = args.find_map(|arg| arg.strip_prefix("--owner-id=").map(str::to_owned));
-        let variable = || {
-            let mut variables = container.env.iter().flatten();
-            variables.find(|variable| variable.name == "SENDING_DOMAIN_OPERATOR_OWNER_ID")?.value.clone()
-        };
-        flag.or_else(variable).filter(|owner| !owner.is_empty())
-    })
+/// What a Deployment tells of the owner id of its pods.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    Named(String),
+    /// Nothing is set.
+    Default,
+    /// It is set, and by something that does not stand here: another object, or a variable.
+    Elsewhere,
+}
+
+impl Owner {
+    fn of(value: &str) -> Self {
+        if value.contains("$(") { Self::Elsewhere } else { Self::Named(value.to_owned()) }
+    }
+}
+
+/// `--owner-id` or its environment variable, as the pods get them; the flag wins, and the last of several.
+fn owner_of(deployment: &Deployment) -> Owner {
+    let pod = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let containers = pod.map(|pod| pod.containers.as_slice()).unwrap_or_default();
+    let mut told = containers.iter().map(|container| {
+        let args: Vec<&String> = container.command.iter().chain(&container.args).flatten().collect();
+        let flags = args.iter().enumerate().filter_map(|(at, arg)| match arg.strip_prefix("--owner-id")? {
+            "" => args.get(at + 1).map(|value| value.as_str()),
+            rest => rest.strip_prefix('='),
+        });
+        if let Some(flag) = flags.last() {
+            return Owner::of(flag);
+        }
+        let variable = container.env.iter().flatten().rfind(|variable| variable.name == OWNER_VARIABLE);
+        match variable.map(|variable| (variable.value.as_deref().unwrap_or_default(), &variable.value_from)) {
+            Some((_, Some(_))) => Owner::Elsewhere,
+            Some((value, None)) if !value.is_empty() => Owner::of(value),
+            _ if container.env_from.as_ref().is_some_and(|from| !from.is_empty()) => Owner::Elsewhere,
+            _ => Owner::Default,
+        }
+    });
+    // A container beside it says nothing.
+    told.find(|owner| *owner != Owner::Default).unwrap_or(Owner::Default)
 }
 
 /// Where the manifests go, and where the identities are.
@@ -307,21 +345,22 @@ mod tests {
 
     #[test]
     fn the_owner_id_is_that_of_the_deployment() {
-        let of = |container: serde_json::Value| {
-            owner_of(
-                &serde_json::from_value(
-                    json!({"spec": {"selector": {}, "template": {"spec": {"containers": [container]}}}}),
-                )
-                .unwrap(),
-            )
+        let of = |container: Value| {
+            let containers = [container, json!({"name": "beside", "args": ["--other=x"]})];
+            let deployment = json!({"spec": {"selector": {}, "template": {"spec": {"containers": containers}}}});
+            owner_of(&serde_json::from_value(deployment).unwrap())
         };
-        let variable = json!([{"name": "SENDING_DOMAIN_OPERATOR_OWNER_ID", "value": "second"}]);
-        assert_eq!(
-            of(json!({"name": "o", "args": ["run", "--owner-id=first"], "env": variable})).as_deref(),
-            Some("first")
-        );
-        assert_eq!(of(json!({"name": "o", "args": ["run"], "env": variable})).as_deref(), Some("second"));
-        assert_eq!(of(json!({"name": "o", "args": ["run", "--dry-run"]})), None);
+        let named = |owner: &str| Owner::Named(owner.to_owned());
+        let variable = json!([{"name": OWNER_VARIABLE, "value": "second"}]);
+        let both = json!({"name": "o", "args": ["run", "--owner-id=first"], "env": variable});
+        assert_eq!(of(both), named("first"));
+        assert_eq!(of(json!({"name": "o", "args": ["run"], "env": variable})), named("second"));
+        assert_eq!(of(json!({"name": "o", "args": ["--owner-id=chart", "--owner-id", "extra"]})), named("extra"));
+        assert_eq!(of(json!({"name": "o", "args": ["run", "--dry-run"]})), Owner::Default);
+        let reference = json!([{"name": OWNER_VARIABLE, "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}]);
+        assert_eq!(of(json!({"name": "o", "env": reference})), Owner::Elsewhere);
+        assert_eq!(of(json!({"name": "o", "envFrom": [{"configMapRef": {"name": "c"}}]})), Owner::Elsewhere);
+        assert_eq!(of(json!({"name": "o", "args": ["--owner-id=$(CLUSTER)"]})), Owner::Elsewhere);
     }
 
     #[test]

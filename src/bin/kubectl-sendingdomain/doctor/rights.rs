@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
     SubjectAccessReviewSpec,
@@ -190,13 +191,16 @@ fn role() -> Vec<Right> {
 /// Whether it runs; nothing if you may not know.
 async fn deployment(cluster: &Cluster, args: &DoctorArgs) -> Option<Finding> {
     let namespace = &args.operator_namespace;
-    let Some(deployment) = cluster.operator(namespace).await.ok()? else {
+    let deployments = cluster.operators(namespace).await.ok()?;
+    if deployments.is_empty() {
         return Some(Finding::warn(
             format!("there is no Deployment of the operator in {namespace}"),
             "name its namespace by --operator-namespace, unless it runs somewhere else",
         ));
-    };
-    let available = deployment.status.as_ref().and_then(|status| status.available_replicas).unwrap_or_default();
+    }
+    let available_of =
+        |deployment: &Deployment| deployment.status.as_ref().and_then(|status| status.available_replicas);
+    let available: i32 = deployments.iter().filter_map(available_of).sum();
     Some(if available > 0 {
         Finding::ok(format!("the operator runs in {namespace} ({available} available)"))
     } else {
