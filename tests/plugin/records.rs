@@ -137,6 +137,15 @@ async fn an_object_that_may_not_have_the_domain_says_so() {
         let refused = rig.run(&[command, NAME]).await.with(1);
         assert!(refused.contains("IdentityNotOwned: "), "{command}: {refused}");
     }
+    for name in ["first", "second"] {
+        rig.world.create(&rig.namespace, &object::manual(name, "news.example.org")).await.unwrap();
+        let is_settled = |o: &Value| object::records(o).len() == 5 || object::reason(o, "Ready") == "DomainConflict";
+        rig.world.wait_for(&rig.namespace, name, "settled", is_settled, crate::rig::LIMIT).await.unwrap();
+    }
+    for command in ["records", "check"] {
+        let refused = rig.run(&[command, "second"]).await.with(1);
+        assert!(refused.contains("DomainConflict: "), "{command}: {refused}");
+    }
     let usage = rig.run(&["check", NAME, "--mail-from", "bounce"]).await.with(2);
     assert!(usage.contains("--mail-from"), "{usage}");
     rig.finish().await;

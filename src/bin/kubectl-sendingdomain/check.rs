@@ -3,9 +3,7 @@
 use std::io::IsTerminal;
 
 use k8s_openapi::jiff::Timestamp;
-use sending_domain_operator::api::v1alpha1::{
-    RecordPurpose, RecordState, RecordStatus, SendingDomain, SendingDomainSpec,
-};
+use sending_domain_operator::api::v1alpha1::{RecordState, RecordStatus, SendingDomain, SendingDomainSpec};
 use sending_domain_operator::dns::lookup::{Resolver, Settings};
 use sending_domain_operator::dns::record::{DnsName, RecordData, WantedRecord};
 use sending_domain_operator::observe::check::check;
@@ -17,7 +15,7 @@ use crate::args::{Access, CheckArgs, CheckFormat, DnsArgs};
 use crate::cluster::Cluster;
 use crate::exit::{Exit, Failure};
 use crate::records::{json, table, yaml};
-use crate::row::{Owner, Row, rows, why_none};
+use crate::row::{Owner, Row, is_complete, rows, why_none};
 use crate::screen::{self, Paint};
 
 pub async fn run(access: &Access, args: &CheckArgs) -> Result<Exit, Failure> {
@@ -26,7 +24,7 @@ pub async fn run(access: &Access, args: &CheckArgs) -> Result<Exit, Failure> {
         (Some(name), _) => {
             let object = Cluster::of(access).await?.get(name).await?;
             let known = of_object(&object)?;
-            still_to_come = (!has_all_of_dkim(&known.1)).then(|| why_none(&object));
+            still_to_come = (!is_complete(known.1.iter().map(|record| record.purpose))).then(|| why_none(&object));
             known
         }
         (None, Some(domain)) => of_arguments(domain, args)?,
@@ -45,14 +43,9 @@ pub async fn run(access: &Access, args: &CheckArgs) -> Result<Exit, Failure> {
     };
     screen::emit(&text)?;
     if let Some(why) = &still_to_come {
-        eprintln!("The DKIM records of {} are not known yet, and were not looked for: {why}", owner.object);
+        eprintln!("Not all records of {} are known, and those were not looked for: {why}", owner.object);
     }
     Ok(verdict(&rows, still_to_come.is_some()))
-}
-
-/// SES hands out the tokens of all of them at once.
-fn has_all_of_dkim(wanted: &[WantedRecord]) -> bool {
-    wanted.iter().filter(|record| record.purpose == RecordPurpose::Dkim).count() >= DKIM_TOKENS
 }
 
 /// A resolver that asks as the flags say.
@@ -190,6 +183,6 @@ mod tests {
         });
         object.status = Some(serde_json::from_value(json!({ "observedGeneration": 1, "records": [spf] })).unwrap());
         let (_, wanted) = of_object(&object).unwrap();
-        assert!(!wanted.is_empty() && !has_all_of_dkim(&wanted));
+        assert_eq!(wanted.len(), 1);
     }
 }

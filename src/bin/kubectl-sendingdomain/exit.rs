@@ -21,7 +21,7 @@ pub enum Exit {
     Missing = 3,
     /// `check`: a required record is incorrect.
     Incorrect = 4,
-    /// `check`: a required record could not be looked up, and none is missing or incorrect.
+    /// `check`: a required record could not be looked up or is not known yet, and none is missing or incorrect.
     Unknown = 5,
     /// `wait`: the object is Stalled.
     Stalled = 6,

@@ -1,9 +1,10 @@
 //! One record as it is shown. What comes from outside is made printable here, once, for every format.
 
 use kube::ResourceExt;
-use sending_domain_operator::api::v1alpha1::{RecordState, RecordStatus, SendingDomain};
+use sending_domain_operator::api::v1alpha1::{RecordPurpose, RecordState, RecordStatus, SendingDomain};
 use sending_domain_operator::dns::dmarc::organisational;
 use sending_domain_operator::dns::record::DnsName;
+use sending_domain_operator::ses::identity::DKIM_TOKENS;
 use sending_domain_operator::text::printable;
 use serde::Serialize;
 
@@ -58,6 +59,14 @@ pub fn state_name(state: RecordState) -> &'static str {
         RecordState::Incorrect => "Incorrect",
         RecordState::Unknown => "Unknown",
     }
+}
+
+/// True if these are the purposes of all records without which a domain is never verified: SES hands out the tokens of DKIM
+/// late, and a MAIL FROM name that is somebody else's has no records.
+pub fn is_complete(purposes: impl Iterator<Item = RecordPurpose> + Clone) -> bool {
+    let count = |purpose| purposes.clone().filter(|of| *of == purpose).count();
+    count(RecordPurpose::Dkim) >= DKIM_TOKENS
+        && [RecordPurpose::Spf, RecordPurpose::BounceMx].into_iter().all(|purpose| count(purpose) > 0)
 }
 
 /// Why an object has no records to show, in the operator's own words.
@@ -136,8 +145,6 @@ fn relative(name: &str, zone: &DnsName) -> String {
 
 #[cfg(test)]
 pub mod samples {
-    use sending_domain_operator::api::v1alpha1::RecordPurpose;
-
     use super::*;
 
     fn status(purpose: RecordPurpose, kind: &str, name: &str, value: &str, state: RecordState) -> RecordStatus {
@@ -227,6 +234,15 @@ pub mod samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_domain_needs_three_tokens_and_a_mail_from_domain() {
+        let [dkim, spf, mx] = [RecordPurpose::Dkim, RecordPurpose::Spf, RecordPurpose::BounceMx];
+        assert!(is_complete([dkim, dkim, dkim, spf, mx, RecordPurpose::Dmarc].into_iter()));
+        for some in [vec![spf, mx], vec![dkim, dkim, spf, mx], vec![dkim, dkim, dkim], vec![dkim, dkim, dkim, spf]] {
+            assert!(!is_complete(some.into_iter()));
+        }
+    }
 
     #[test]
     fn names_are_told_as_the_form_of_a_provider_wants_them() {

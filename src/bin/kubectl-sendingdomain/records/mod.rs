@@ -13,7 +13,7 @@ mod tests;
 use crate::args::{Access, Format, RecordsArgs};
 use crate::cluster::Cluster;
 use crate::exit::{Exit, Failure};
-use crate::row::{Owner, Row, rows, why_none};
+use crate::row::{Owner, Row, is_complete, rows, why_none};
 use crate::screen::{self, Paint};
 
 pub use self::data::{json, yaml};
@@ -37,7 +37,7 @@ pub async fn run(access: &Access, args: &RecordsArgs) -> Result<Exit, Failure> {
     for object in &objects {
         let records = object.status.as_ref().map(|status| status.records.as_slice()).unwrap_or_default();
         let owner = Owner::of(object, args.zone.as_deref());
-        if records.len() < 2 || !records.iter().any(|record| record.purpose.as_str() == "DKIM") {
+        if !is_complete(records.iter().map(|record| record.purpose)) {
             // Not an error: a list of many must not fail for one that has just begun.
             let (namespace, name) = (&owner.namespace, &owner.object);
             let why = why_none(object);
