@@ -499,7 +499,9 @@ fn notes_of_a_pass(world: &mut World) -> Vec<String> {
     let outcome = Outcome { done: plan.actions.clone(), ..Outcome::default() };
     let old = world.status.clone();
     world.pass();
-    let notes = status::events::between(&old, &world.status, &outcome);
+    let done = status::events::of_actions(&old, &outcome);
+    let turned = status::events::between(&old, &world.status, &outcome);
+    let notes: Vec<_> = done.into_iter().chain(turned).collect();
     notes.iter().map(|n| format!("{}{}: {}", if n.warning { "! " } else { "" }, n.reason, n.message)).collect()
 }
 

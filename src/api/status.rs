@@ -421,7 +421,8 @@ impl VerificationStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Recommendation {
-    /// UseSubdomain, PublishDMARC, DMARCPolicyInForce, DMARCInvalid, DMARCReportNotAuthorised, …
+    /// UseSubdomain, PublishDMARC, DMARCPolicyInForce, DMARCInvalid, DMARCWeakerThanInherited, DMARCReportNotAuthorised,
+    /// KeyLengthKept, RecreateRefused, …
     #[schemars(length(max = 64))]
     pub code: String,
     /// The advice.

@@ -129,8 +129,9 @@ async fn live(
     report.outcome = &outcome;
 
     let new = status::compute(&old, &report);
-    write::events(context, &object, &status::events::between(&old, &new, &outcome));
+    write::events(context, &object, &status::events::of_actions(&old, &outcome));
     write::status(api, written.as_ref().unwrap_or(&object), &new, context, remembered).await?;
+    write::events(context, &object, &status::events::between(&old, &new, &outcome));
     write::progress(context, &old, &new);
     Ok(done(&object, &new, context, remembered, now))
 }

@@ -184,7 +184,7 @@ async fn take_away(
         return Ok(None);
     }
     let outcome = carry_out(&teardown.actions, &sight, caller, object, context, remembered, now).await;
-    write::events(context, object, &status::events::between(&status, &status, &outcome));
+    write::events(context, object, &status::events::of_actions(&status, &outcome));
     Ok(Some((teardown, outcome)))
 }
 

@@ -34,7 +34,7 @@ fn may_have_left_one(from: &Viewpoint<'_>) -> bool {
 
 fn kind_missing() -> Fault {
     let message = "The cluster has no resource DNSEndpoint (externaldns.k8s.io/v1alpha1); install ExternalDNS with its CRD, and \
-                   run it with --source=crd and --managed-record-types=CNAME,MX,TXT";
+                   run it with --source=crd and --managed-record-types=CNAME --managed-record-types=MX --managed-record-types=TXT";
     let class = ErrorClass::Waiting { after: Duration::MAX };
     Fault { reason: Reason::ExternalDNSUnavailable, message: message.to_owned(), class }
 }

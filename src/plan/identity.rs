@@ -61,7 +61,9 @@ fn adopt_or_refuse(subject: &Subject<'_>, seen: &Observation, identity: &Identit
         if subject.mark.is_sibling_of(&identity.tags) {
             let message = format!(
                 "The SES identity of {domain} carries the mark of another SendingDomain, which has the domain; delete that one \
-                 first"
+                 first. If there is none any more, since it was deleted and kept its identity, give this one its namespace \
+                 and name, or tag the identity {TAG_ADOPTABLE_BY}={} and set spec.ses.adoptionPolicy to Adopt",
+                subject.adopter
             );
             return plan.blockers.push(Blocker::new(IdentityReady, Reason::DomainConflict, message));
         }

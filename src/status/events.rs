@@ -26,17 +26,20 @@ pub struct Note {
     pub message: String,
 }
 
-/// The events between two states of an object.
+/// The events of what was done: told whatever becomes of status, for it is done once.
+pub fn of_actions(old: &SendingDomainStatus, outcome: &Outcome) -> Vec<Note> {
+    outcome.done.iter().map(done).chain(identity_lost(old, outcome)).collect()
+}
+
+/// The events between two states of an object: told once the new one is written, or they would be told again and again
+/// while it cannot be.
 pub fn between(old: &SendingDomainStatus, new: &SendingDomainStatus, outcome: &Outcome) -> Vec<Note> {
-    let mut notes: Vec<Note> = outcome.done.iter().map(done).collect();
-    let lost = identity_lost(old, outcome);
     // What follows from the end of an identity is told by an event of its own.
     let is_told = |note: &Note| {
-        let follows = outcome.done.contains(&Action::DeleteIdentity) || lost.is_some();
+        let follows = outcome.done.contains(&Action::DeleteIdentity) || identity_lost(old, outcome).is_some();
         !follows || note.reason == Reason::DomainConflict.as_str()
     };
-    notes.extend(ready_turned(old, new).filter(is_told));
-    notes.extend(lost);
+    let mut notes: Vec<Note> = ready_turned(old, new).filter(is_told).into_iter().collect();
     notes.extend(nearly_over(old, new));
     notes.extend(broke(old, new, ConditionType::IdentityReady, "ReadIdentity"));
     notes.extend(broke(old, new, ConditionType::RecordsSynced, "SyncRecords"));

@@ -21,8 +21,8 @@ kubectl get events --field-selector involvedObject.kind=SendingDomain
 const TURNS: &str = "
 ## When Ready turns
 
-An Event with the reason of a condition is sent when `Ready` becomes True or takes another reason, and when `RecordsSynced` or
-`DNSVerified` breaks while `Ready` stays, which is always a Warning.
+An Event with the reason of a condition is sent when `Ready` becomes True or takes another reason, and when `IdentityReady`,
+`RecordsSynced` or `DNSVerified` breaks while `Ready` stays, which is always a Warning.
 
 ";
 
