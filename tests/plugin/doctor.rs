@@ -70,7 +70,10 @@ async fn what_is_broken_is_named_with_what_to_do() {
     assert!(disabled.contains("the token is disabled") && !disabled.contains("AWS"), "{disabled}");
     rig.world.cloudflare().revoke_token(rig.world.token());
     let revoked = rig.run_with_dns(&["doctor", "--skip", "kubernetes,aws,dns"]).await.with(8);
-    assert!(revoked.contains("template Edit zone DNS") && !revoked.contains(rig.world.token()), "{revoked}");
+    assert!(
+        revoked.contains("template Edit zone DNS, add Zone Read to it") && !revoked.contains(rig.world.token()),
+        "{revoked}"
+    );
     rig.finish().await;
 }
 

@@ -96,7 +96,8 @@ async fn an_identity_that_cannot_be_read_loses_none_of_the_others() {
     assert!(ran.with(1).contains("not read: all of us-east-1: AWS denies ses:ListEmailIdentities"));
     // And whoever ends it before its end has what was read until then.
     let mut command = rig.command();
-    command.args(["import", "--region", REGION, "-n", &rig.namespace]).stdout(std::process::Stdio::piped());
+    command.args(["import", "--region", REGION, "-n", &rig.namespace]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
     let mut child = command.spawn().unwrap();
     let mut lines = tokio::io::BufReader::new(child.stdout.take().unwrap()).lines();
     while !lines.next_line().await.unwrap().expect("a manifest").contains("domain: a.example.com") {}

@@ -284,8 +284,10 @@ Examples:
   kubectl sendingdomain import --region eu-west-1 --contains example.com --owner-id my-cluster
 
 Only reads: ses:ListEmailIdentities and ses:GetEmailIdentity, at one request per second, with the credentials of the environment
-or of $AWS_PROFILE; for a login by SSO: eval \"$(aws configure export-credentials --format env)\". Above each manifest stands the command that lets this namespace adopt the identity; adoption changes no keys and never
-deletes the identity.")]
+or of $AWS_PROFILE; for a login by SSO: eval \"$(aws configure export-credentials --format env)\". Above each manifest stands
+the command that lets this namespace adopt the identity; adoption changes no keys and never deletes the identity.
+
+Exit codes: 0 all were read, 1 some were not: they are named at the end.")]
 pub struct ImportArgs {
     /// The AWS regions.
     #[arg(long, value_delimiter = ',', value_name = "REGION", default_value = "us-east-1", env = "AWS_REGION", value_parser = region)]
@@ -308,8 +310,9 @@ Examples:
   kubectl sendingdomain doctor -n mail --region eu-west-1
   kubectl sendingdomain doctor --skip aws,cloudflare
 
-Only reads (at SES ses:GetAccount and ses:ListEmailIdentities). AWS is asked with the credentials of whoever runs this, which may not be the operator's; Cloudflare with the
-tokens in the Secrets that the SendingDomains of the namespace name, or with $CLOUDFLARE_API_TOKEN. No token is ever printed.
+Only reads (at SES ses:GetAccount and ses:ListEmailIdentities). AWS is asked with the credentials of whoever runs this, which
+may not be the operator's; Cloudflare with the tokens in the Secrets that the SendingDomains of the namespace name, or with
+$CLOUDFLARE_API_TOKEN. No token is ever printed.
 Exit codes: 0 nothing has to be mended (warnings may be there), 8 something has.")]
 pub struct DoctorArgs {
     /// What is left out.
