@@ -126,9 +126,9 @@ fn values(label: &str) -> Option<BTreeSet<&'static str>> {
         "reason" => reasons().collect(),
         "records" => reasons().chain(["None"]).collect(),
         "type" => ConditionType::ALL.into_iter().map(ConditionType::as_str).collect(),
-        "status" => {
-            [ConditionStatus::True, ConditionStatus::False, ConditionStatus::Unknown].map(|s| s.as_str()).into()
-        }
+        "status" => [ConditionStatus::True, ConditionStatus::False, ConditionStatus::Unknown]
+            .map(ConditionStatus::as_str)
+            .into(),
         "phase" => ["Pending", "Verified", "Failed"].into(),
         "result" => ReconcileResult::ALL.map(ReconcileResult::as_str).into(),
         "upstream" => ["ses", "sts", "cloudflare", "dns", "kubernetes"].into(),

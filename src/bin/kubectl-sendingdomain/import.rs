@@ -146,11 +146,11 @@ fn owner_of(deployment: &Deployment) -> Owner {
     let containers = pod.map(|pod| pod.containers.as_slice()).unwrap_or_default();
     let mut told = containers.iter().map(|container| {
         let args: Vec<&String> = container.command.iter().chain(&container.args).flatten().collect();
-        let flags = args.iter().enumerate().filter_map(|(at, arg)| match arg.strip_prefix("--owner-id")? {
+        let mut flags = args.iter().enumerate().filter_map(|(at, arg)| match arg.strip_prefix("--owner-id")? {
             "" => args.get(at + 1).map(|value| value.as_str()),
             rest => rest.strip_prefix('='),
         });
-        if let Some(flag) = flags.last() {
+        if let Some(flag) = flags.next_back() {
             return Owner::of(flag);
         }
         let variable = container.env.iter().flatten().rfind(|variable| variable.name == OWNER_VARIABLE);

@@ -63,8 +63,9 @@ pub fn state_name(state: RecordState) -> &'static str {
 
 /// True if these are the purposes of all records without which a domain is never verified: SES hands out the tokens of DKIM
 /// late, and a MAIL FROM name that is somebody else's has no records.
-pub fn is_complete(purposes: impl Iterator<Item = RecordPurpose> + Clone) -> bool {
-    let count = |purpose| purposes.clone().filter(|of| *of == purpose).count();
+pub fn is_complete(purposes: impl Iterator<Item = RecordPurpose>) -> bool {
+    let purposes: Vec<RecordPurpose> = purposes.collect();
+    let count = |purpose| purposes.iter().filter(|of| **of == purpose).count();
     count(RecordPurpose::Dkim) >= DKIM_TOKENS
         && [RecordPurpose::Spf, RecordPurpose::BounceMx].into_iter().all(|purpose| count(purpose) > 0)
 }
