@@ -159,9 +159,8 @@ async fn elect(
         .or_else(|| std::env::var("POD_NAMESPACE").ok().filter(|n| !n.is_empty()))
         .unwrap_or_else(|| config.default_namespace.clone());
     let settings = leader::Settings::new(namespace, &args.leader_election_id);
-    readiness.standby();
     let acquired = tokio::select! {
-        leadership = leader::acquire(kube.clone(), settings) => Some(Arc::new(leadership)),
+        leadership = leader::acquire(kube.clone(), settings, || readiness.standby()) => Some(Arc::new(leadership)),
         () = stop.cancelled() => None,
     };
     metrics.leading(acquired.is_some());

@@ -50,14 +50,14 @@ async fn spec(lease: &str) -> LeaseSpec {
 }
 
 async fn acquire(lease: &str, identity: &str) -> Leadership {
-    let acquired = timeout(SOON, leader::acquire(client().await, settings(lease, identity))).await;
+    let acquired = timeout(SOON, leader::acquire(client().await, settings(lease, identity), || ())).await;
     acquired.unwrap_or_else(|_| panic!("{identity} does not lead"))
 }
 
 /// A candidate in the background, which leads as soon as it can.
 async fn standby(lease: &str, identity: &str) -> tokio::task::JoinHandle<(Leadership, Instant)> {
     let (client, settings) = (client().await, settings(lease, identity));
-    tokio::spawn(async move { (leader::acquire(client, settings).await, Instant::now()) })
+    tokio::spawn(async move { (leader::acquire(client, settings, || ()).await, Instant::now()) })
 }
 
 async fn is_lost(leadership: &Leadership, within: Duration) -> bool {
@@ -180,7 +180,7 @@ async fn g3_a_leader_that_is_cut_off_gives_up_before_another_leads() {
     let proxy = BlackHole::before(&config.cluster_url.to_string()).await;
     config.cluster_url = proxy.url.parse().unwrap();
     let cut_off = Client::try_from(config).unwrap();
-    let first = leader::acquire(cut_off, settings("cut-off", "a")).await;
+    let first = leader::acquire(cut_off, settings("cut-off", "a"), || ()).await;
     let second = standby("cut-off", "b").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(first.is_valid_for(Duration::from_secs(1)));
@@ -204,12 +204,33 @@ async fn g3_a_leader_that_is_cut_off_gives_up_before_another_leads() {
     assert_eq!(spec("cut-off").await.holder_identity.as_deref(), Some("b"));
 }
 
+/// What makes a candidate ready.
+#[tokio::test]
+async fn a_candidate_knows_when_it_can_read_the_lease() {
+    let mut config = config().await;
+    let proxy = BlackHole::before(&config.cluster_url.to_string()).await;
+    config.cluster_url = proxy.url.parse().unwrap();
+    let holder = acquire("in-reach", "a").await;
+    proxy.swallow();
+    let (sender, mut reached) = watch::channel(false);
+    let candidate = tokio::spawn(async move {
+        let client = Client::try_from(config).unwrap();
+        leader::acquire(client, settings("in-reach", "b"), || drop(sender.send_replace(true))).await
+    });
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(!*reached.borrow(), "nothing was answered");
+    proxy.heal();
+    timeout(SOON, reached.wait_for(|reached| *reached)).await.expect("never within reach").unwrap();
+    assert!(!candidate.is_finished() && !is_lost(&holder, Duration::ZERO).await, "somebody else has it");
+    candidate.abort();
+}
+
 #[tokio::test]
 async fn a_short_cut_costs_nothing() {
     let mut config = config().await;
     let proxy = BlackHole::before(&config.cluster_url.to_string()).await;
     config.cluster_url = proxy.url.parse().unwrap();
-    let first = leader::acquire(Client::try_from(config).unwrap(), settings("short-cut", "a")).await;
+    let first = leader::acquire(Client::try_from(config).unwrap(), settings("short-cut", "a"), || ()).await;
     let second = standby("short-cut", "b").await;
     for _ in 0..3 {
         proxy.swallow();
@@ -227,7 +248,7 @@ async fn a_dead_connection_costs_one_try() {
     let mut config = config().await;
     let proxy = BlackHole::before(&config.cluster_url.to_string()).await;
     config.cluster_url = proxy.url.parse().unwrap();
-    let leadership = leader::acquire(Client::try_from(config).unwrap(), settings("dead-connection", "a")).await;
+    let leadership = leader::acquire(Client::try_from(config).unwrap(), settings("dead-connection", "a"), || ()).await;
     for _ in 0..2 {
         tokio::time::sleep(Duration::from_secs(1)).await;
         proxy.lose_connections();
@@ -305,7 +326,7 @@ async fn of_ten_that_start_together_one_leads() {
     for number in 0..10 {
         let (client, settings, leading) = (client().await, settings("crowd", &number.to_string()), leading.clone());
         candidates.push(tokio::spawn(async move {
-            let leadership = leader::acquire(client, settings).await;
+            let leadership = leader::acquire(client, settings, || ()).await;
             leading.fetch_add(1, Ordering::SeqCst);
             leadership
         }));

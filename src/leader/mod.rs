@@ -74,7 +74,9 @@ pub struct Leadership {
 ///
 /// `client` should be made from [`api_config`]. Cancel-safe; a Lease that was won in that very moment is free again
 /// after its duration.
-pub async fn acquire(client: Client, settings: Settings) -> Leadership {
+///
+/// `reached` is called at each try that could read the Lease, whoever has it: until then this process may never lead.
+pub async fn acquire(client: Client, settings: Settings, reached: impl Fn()) -> Leadership {
     let claim = Claim::new(client, settings);
     let timing = claim.settings().timing;
     let mut observation = Observation::default();
@@ -83,6 +85,9 @@ pub async fn acquire(client: Client, settings: Settings) -> Leadership {
     loop {
         let started = Instant::now();
         let tried = tokio::time::timeout(timing.try_timeout(), claim.take(&mut observation)).await;
+        if matches!(tried, Ok(Ok(_))) {
+            reached();
+        }
         match tried {
             Ok(Ok(Some(lease))) => {
                 tracing::info!(lease = %claim.settings(), identity = claim.settings().identity, "leading");

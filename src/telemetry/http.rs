@@ -155,7 +155,7 @@ async fn livez(State(endpoints): State<Endpoints>) -> Response {
 }
 
 async fn readyz(State(endpoints): State<Endpoints>) -> Response {
-    answer(endpoints.readiness.check(endpoints.metrics.has_read_lease()))
+    answer(endpoints.readiness.check())
 }
 
 fn answer(check: Result<(), String>) -> Response {

@@ -61,10 +61,6 @@ where
             if matches!(operation, "ListSendingDomains" | "WatchSendingDomains") && outcome == "ok" {
                 metrics.listed(WATCHED, &path);
             }
-            // That it is not there yet is known, too.
-            if operation == "GetLease" && matches!(outcome, "ok" | "not_found") {
-                metrics.lease_was_read();
-            }
             answer
         })
     }
@@ -134,20 +130,6 @@ mod tests {
         assert_eq!(of(Method::GET, "/openapi/v3/apis/sendingdomain.dev/v1alpha1", ""), "GetSchema");
         for other in ["/", "/api", "/version", "/apis/apps/v1/deployments", "//"] {
             assert_eq!(of(Method::GET, other, ""), "Other", "{other}");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_lease_is_known_once_the_api_server_has_answered_what_it_is() {
-        for (status, is_known) in [(500, false), (403, false), (404, true), (200, true)] {
-            let metrics = Metrics::new();
-            let answer = move |_: Request<()>| async move {
-                Ok::<_, std::convert::Infallible>(Response::builder().status(status).body(()).unwrap())
-            };
-            let mut client = KubeRequests(metrics.clone()).layer(tower::service_fn(answer));
-            let lease = "/apis/coordination.k8s.io/v1/namespaces/a/leases/b";
-            client.call(Request::get(lease).body(()).unwrap()).await.unwrap();
-            assert_eq!(metrics.has_read_lease(), is_known, "{status}");
         }
     }
 }

@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::text::encode;
@@ -206,7 +205,6 @@ pub struct Metrics {
     leader: Gauge,
     watch_errors: Family<ResourceLabel, Counter>,
     lists: Arc<Lists>,
-    lease_was_read: Arc<AtomicBool>,
 }
 
 impl Default for Metrics {
@@ -246,7 +244,6 @@ impl Metrics {
             leader: Gauge::default(),
             watch_errors: Family::default(),
             lists: Arc::default(),
-            lease_was_read: Arc::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         for result in ReconcileResult::ALL {
@@ -421,16 +418,6 @@ impl Metrics {
     /// Whether this process leads.
     pub fn leading(&self, leading: bool) {
         self.leader.set(i64::from(leading));
-    }
-
-    /// The API server has said what the Lease is, or that there is none.
-    pub fn lease_was_read(&self) {
-        self.lease_was_read.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the Lease was read at least once: a candidate that never did will never lead.
-    pub fn has_read_lease(&self) -> bool {
-        self.lease_was_read.load(Ordering::Relaxed)
     }
 
     /// `resource` (a plural, such as `sendingdomains`) was listed at `path`, or a watch of it answered, just now.

@@ -18,13 +18,13 @@ enum State {
     },
 }
 
-/// Whether this process does its part: a candidate by waiting, once it has read the Lease; a leader once it has listed what it
-/// watches.
+/// Whether this process does its part: a candidate by waiting, a leader once it has listed what it watches.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<Mutex<State>>);
 
 impl Readiness {
-    /// Waits to lead, which is all that a candidate has to do: ready once it has read the Lease.
+    /// Waits to lead and could read the Lease, which is all that a candidate has to do: ready. Before that a rollout must not
+    /// take the last replica that can lead. A later outage of the API server changes nothing.
     pub fn standby(&self) {
         self.set(State::Standby);
     }
@@ -41,13 +41,12 @@ impl Readiness {
         }
     }
 
-    /// What is still missing, if the Lease was read at least once or not. A later outage of the API server changes nothing.
+    /// What is still missing.
     ///
     /// # Errors
     /// With one line for people if this process is not ready.
-    pub fn check(&self, has_read_lease: bool) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), String> {
         match &*self.state() {
-            State::Standby if !has_read_lease => Err("the Lease was not read yet".to_owned()),
             State::Starting => Err("starting".to_owned()),
             State::Leading { unlisted } if !unlisted.is_empty() => {
                 let missing: Vec<&str> = unlisted.iter().copied().collect();
@@ -132,18 +131,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_candidate_is_ready_once_it_has_read_the_lease_and_a_leader_once_it_has_listed_everything() {
+    fn a_candidate_is_ready_and_a_leader_once_it_has_listed_everything() {
         let readiness = Readiness::default();
-        assert_eq!(readiness.check(true), Err("starting".to_owned()));
+        assert_eq!(readiness.check(), Err("starting".to_owned()));
         readiness.standby();
-        assert_eq!(readiness.check(false), Err("the Lease was not read yet".to_owned()));
-        assert_eq!(readiness.check(true), Ok(()));
+        assert_eq!(readiness.check(), Ok(()));
         readiness.leading(&["sendingdomains", "dnsendpoints"]);
-        assert_eq!(readiness.check(true), Err("not listed yet: dnsendpoints, sendingdomains".to_owned()));
+        assert_eq!(readiness.check(), Err("not listed yet: dnsendpoints, sendingdomains".to_owned()));
         readiness.clone().listed("dnsendpoints");
-        assert_eq!(readiness.check(true), Err("not listed yet: sendingdomains".to_owned()));
+        assert_eq!(readiness.check(), Err("not listed yet: sendingdomains".to_owned()));
         readiness.listed("sendingdomains");
-        assert_eq!(readiness.check(false), Ok(()), "there is no Lease without leader election");
+        assert_eq!(readiness.check(), Ok(()));
     }
 
     #[test]
