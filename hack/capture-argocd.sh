@@ -27,9 +27,9 @@ die() {
 
 # await WHAT COMMAND...: tries every half second, for two minutes.
 await() {
-  local what=$1 i
+  local what=$1
   shift
-  for i in $(seq 240); do
+  for _ in $(seq 240); do
     ! "$@" >/dev/null 2>&1 || return 0
     sleep 0.5
   done

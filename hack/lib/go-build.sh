@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Builds Go programs from pinned modules into a cache outside the tree. Sourced by the build-*.sh beside it, which set
 #   what      what is built, in words, for messages
 #   recipe    a number to raise when the way of building changes: it is part of the cache's keys

@@ -80,9 +80,6 @@ func TestTheMonitoringOfChartAndConfigIsTheSame(t *testing.T) {
 }
 
 func TestTheAdmissionPoliciesOfChartAndConfigAreTheSame(t *testing.T) {
-	if _, err := os.Stat(root + "/config/admission"); err != nil {
-		t.Skip("no config/admission")
-	}
 	ours := objects(t, template(t, "--set", "operator.requireNamespaceClaims=true,admissionPolicies.rootDomain.enabled=true",
 		"--show-only", "templates/admission.yaml"))
 	theirs := objects(t, run(t, "kubectl", "kustomize", root+"/config/admission"))

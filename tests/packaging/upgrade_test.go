@@ -15,7 +15,7 @@ func firstChart(t *testing.T) string {
 	shallow, _ := try("", "git", "-C", root, "rev-parse", "--is-shallow-repository")
 	first := strings.Fields(commits)
 	if err != nil || len(first) == 0 || strings.TrimSpace(shallow) == "true" {
-		t.Skip("the history of this checkout does not reach back to the first chart")
+		skip(t, "the history of this checkout does not reach back to the first chart")
 	}
 	directory := t.TempDir()
 	archive := filepath.Join(directory, "chart.tar")
