@@ -133,7 +133,14 @@ nor to Helm's; the rest is the user's. */}}
 {{- end }}
 {{- if or .Values.httpProxy .Values.httpsProxy .Values.noProxy }}
 - name: NO_PROXY
-  value: {{ concat (compact (list .Values.noProxy)) (include "operator.awsCredentialAddresses" . | fromJsonArray) | join "," | quote }}
+  value: {{ concat (splitList "," (nospace .Values.noProxy)) (include "operator.awsCredentialAddresses" . | fromJsonArray) | compact | uniq | join "," | quote }}
+{{- end }}
+{{- end }}
+
+{{/* "true" if only what is in the pod reaches the operator's metrics: the port named metrics is then a proxy's. */}}
+{{- define "operator.metricsWithinPod" -}}
+{{- if or (hasPrefix "127." .Values.metrics.bindAddress) (eq "[::1]" .Values.metrics.bindAddress) -}}
+true
 {{- end }}
 {{- end }}
 
@@ -213,6 +220,15 @@ true
 {{- end }}
 {{- if and .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled }}
 {{- fail "metrics.podMonitor.enabled and metrics.serviceMonitor.enabled would scrape everything twice: choose one" }}
+{{- end }}
+{{- if and (include "operator.metricsWithinPod" .) (or .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled) }}
+{{- $ports := list }}
+{{- range concat .Values.initContainers .Values.extraContainers }}
+{{- range .ports }}{{ $ports = append $ports .name }}{{ end }}
+{{- end }}
+{{- if not (has "metrics" $ports) }}
+{{- fail (printf "metrics.bindAddress: nobody outside the pod reaches %s: give the port of a proxy in extraContainers the name metrics" .Values.metrics.bindAddress) }}
+{{- end }}
 {{- end }}
 {{- if and .Values.metrics.enabled (eq (int .Values.metrics.port) (int .Values.healthPort)) }}
 {{- fail "metrics.port and healthPort must differ" }}
