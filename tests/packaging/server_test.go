@@ -282,6 +282,30 @@ func TestTheChartLives(t *testing.T) {
 			t.Fatalf("another domain: %v, not %v", after, uid)
 		}
 	})
+	t.Run("a second release in another namespace enforces its claims there alone", func(t *testing.T) {
+		run(t, "helm", "install", "third", chart, "-n", "elsewhere", "--create-namespace",
+			"--set", "crds.install=false,operator.requireNamespaceClaims=true,operator.watchNamespaces={elsewhere}")
+		// The first release has them for the whole cluster: both are in force, and now its own are gone.
+		helm(t, "upgrade", release, chart, "--set", "operator.requireNamespaceClaims=false")
+		claims := func(place string, want bool) {
+			t.Helper()
+			var err error
+			for range 100 {
+				_, err = try("", "kubectl", "apply", "--dry-run=server", "-n", place, "-f", root+"/config/samples/cloudflare.yaml")
+				if (err != nil) == want {
+					return
+				}
+				time.Sleep(200 * time.Millisecond)
+			}
+			t.Errorf("in %s: %v", place, err)
+		}
+		claims("default", false)
+		claims("elsewhere", true)
+		claims("kube-public", false)
+		run(t, "helm", "uninstall", "third", "-n", "elsewhere")
+		claims("elsewhere", false)
+		run(t, "kubectl", "get", "clusterrole", release, release+"-view", release+"-edit")
+	})
 	t.Run("values that cannot be are refused by helm", func(t *testing.T) {
 		refused(t, "additional properties", "", "helm", "upgrade", release, chart, "-n", namespace, "--set", "replicas=1")
 	})
