@@ -234,7 +234,8 @@ true
 {{- fail "metrics.port and healthPort must differ" }}
 {{- end }}
 {{- $names := list "POD_NAME" "POD_NAMESPACE" }}
-{{- range include "operator.proxyEnv" . | fromYamlArray }}{{ $names = append $names .name }}{{ end }}
+{{- /* Of proxies programs know both spellings, and do not agree which wins. */}}
+{{- range include "operator.proxyEnv" . | fromYamlArray }}{{ $names = append (append $names .name) (lower .name) }}{{ end }}
 {{- range .Values.extraEnv }}
 {{- if has .name $names }}
 {{- fail (printf "extraEnv: %s is set already: each name once, and proxies by httpProxy, httpsProxy and noProxy" .name) }}
