@@ -195,3 +195,30 @@ func TestThePluginOfAReleaseIsInstalledByKrew(t *testing.T) {
 	}
 	refused(t, "is no archive of the plugin of 1.2.3", "", "bash", root+"/hack/krew-manifest.sh", "1.2.3", script[2])
 }
+
+// A compiler that is given in place of Rust's: what is tried is the archive.
+func TestTheArchiveOfThePluginIsTheSameWheneverItIsMade(t *testing.T) {
+	directory := t.TempDir()
+	cargo := filepath.Join(directory, "cargo")
+	write(t, cargo, "#!/bin/sh\nmkdir -p \"$CARGO_TARGET_DIR/$(uname -m)-unknown-linux-gnu/release\"\n"+
+		"echo binary >\"$CARGO_TARGET_DIR/$(uname -m)-unknown-linux-gnu/release/kubectl-sendingdomain\"\n")
+	if err := os.Chmod(cargo, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	made := map[string]string{}
+	for _, one := range []string{"one", "two"} {
+		archive := filepath.Join(directory, one, "plugin.tar.gz")
+		run(t, "env", "PATH="+directory+":"+os.Getenv("PATH"), "CARGO_TARGET_DIR="+filepath.Join(directory, "target-"+one),
+			"SOURCE_DATE_EPOCH=1700000000", "bash", root+"/hack/build-plugin.sh", archive)
+		made[one] = read(t, archive)
+	}
+	if made["one"] != made["two"] {
+		t.Error("the second time it is another archive")
+	}
+	list := run(t, "tar", "--utc", "-tvf", filepath.Join(directory, "one", "plugin.tar.gz"))
+	for _, words := range []string{"-rw-r--r-- 0/0", " LICENSE\n", "-rwxr-xr-x 0/0", " kubectl-sendingdomain\n", "2023-11-14 22:13"} {
+		if !strings.Contains(list, words) {
+			t.Errorf("the archive has no %q:\n%s", words, list)
+		}
+	}
+}
