@@ -215,7 +215,10 @@ async fn a_candidate_knows_when_it_can_read_the_lease() {
     let (sender, mut reached) = watch::channel(false);
     let candidate = tokio::spawn(async move {
         let client = Client::try_from(config).unwrap();
-        leader::acquire(client, settings("in-reach", "b"), || drop(sender.send_replace(true))).await
+        leader::acquire(client, settings("in-reach", "b"), || {
+            sender.send_replace(true);
+        })
+        .await
     });
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(!*reached.borrow(), "nothing was answered");

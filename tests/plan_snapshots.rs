@@ -8,15 +8,16 @@ use insta::assert_snapshot;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sending_domain_operator::api::reason::Reason;
 use sending_domain_operator::api::v1alpha1::{
-    AdoptionPolicy, ConflictPolicy, DkimKeyLength, DmarcSpec, IdentityOrigin, TagValue,
+    AdoptionPolicy, ConflictPolicy, DkimKeyLength, DmarcSpec, IdentityOrigin, OnMxFailure, TagValue,
 };
 use sending_domain_operator::dns::cloudflare::ZoneRecord;
 use sending_domain_operator::dns::external_dns::Found;
 use sending_domain_operator::dns::lookup::{Answer, LookupError, LookupErrorKind, ServerAnswer};
 use sending_domain_operator::dns::record::{DnsName, RecordData, RecordType};
 use sending_domain_operator::error::ErrorClass;
-use sending_domain_operator::observe::observation::{Claim, Fault, Observation, Observed};
+use sending_domain_operator::observe::observation::{Claim, Fault, Lookups, Observation, Observed};
 use sending_domain_operator::ownership::Mark;
+use sending_domain_operator::plan::Action;
 use sending_domain_operator::ses::identity::{Identity, MailFrom, SesStatus};
 use support::{World, cloudflare, cname, external_dns, identity, manual, mark, mx, record, txt};
 
@@ -350,6 +351,15 @@ fn external_dns_is_not_handed_what_somebody_else_has_in_dns() {
     assert_eq!(handed(std::slice::from_ref(&dmarc)), format!("{set}hand 5 records to ExternalDNS\n"));
     let silent = (dmarc.0.clone(), Answer::Unknown(LookupError::new(LookupErrorKind::TimedOut)));
     assert_eq!(handed(&[silent]), format!("{set}hand 5 records to ExternalDNS\n"), "nobody knows what is there");
+    let silent = |data: RecordData| {
+        let question = (DnsName::new("bounce.mail.example.com"), data.record_type());
+        (question, Answer::Unknown(LookupError::new(LookupErrorKind::TimedOut)))
+    };
+    let unknown = handed(&[silent(txt("")), silent(mx(1, "a"))]);
+    assert!(unknown.contains("hand 4 records to ExternalDNS"), "{unknown}");
+    assert!(
+        unknown.contains("blocked: RecordsSynced Progressing: The TXT record is handed to ExternalDNS once DNS says")
+    );
     assert_snapshot!(handed(&[dmarc, there("bounce.mail.example.com", mx(5, "mx.example.net"))]), @"
     set the MAIL FROM domain to bounce.mail.example.com
     hand 3 records to ExternalDNS
@@ -775,14 +785,57 @@ fn a_failed_verification_that_was_asked_for_is_not_taken_up_in_every_pass() {
 }
 
 #[test]
-fn without_look_ups_another_mail_from_domain_is_set_at_once() {
+fn without_look_ups_another_mail_from_domain_is_set_once_the_zone_has_its_records() {
     let mut world = verified();
     world.spec.mail_from.subdomain = "return".to_owned();
     let mut seen = world.observe();
     assert!(!world.plan_for(&seen).to_string().contains("set the MAIL FROM"));
     seen.dns_check = false;
     seen.lookups.clear();
+    assert!(!world.plan_for(&seen).to_string().contains("set the MAIL FROM"), "nothing is at return. yet");
+    let fault = Fault { reason: Reason::CloudflareUnavailable, message: String::new(), class: ErrorClass::Terminal };
+    seen.zone = Observed::Unavailable(fault);
+    assert!(!world.plan_for(&seen).to_string().contains("set the MAIL FROM"), "nobody knows what is there");
+    for action in world.plan_for(&world.observe()).actions {
+        if matches!(action, Action::WriteRecords { .. }) {
+            world.perform(&action);
+        }
+    }
+    let mut seen = world.observe();
+    (seen.dns_check, seen.lookups) = (false, Lookups::new());
     assert!(world.plan_for(&seen).to_string().contains("set the MAIL FROM domain to return.mail.example.com"));
+}
+
+#[test]
+fn a_domain_that_sends_is_never_made_to_refuse_mail_while_ses_looks_for_a_new_mail_from_domain() {
+    let mut world = verified();
+    (world.spec.mail_from.subdomain, world.spec.mail_from.on_mx_failure) =
+        ("return".to_owned(), OnMxFailure::RejectMessage);
+    let set = |world: &World| {
+        world.plan_for(&world.observe()).actions.into_iter().find_map(|action| match action {
+            Action::SetMailFrom { domain, on_mx_failure } => Some((domain, on_mx_failure)),
+            _ => None,
+        })
+    };
+    let domain = "return.mail.example.com".to_owned();
+    while set(&world).is_none() {
+        world.pass();
+    }
+    assert_eq!(set(&world), Some((domain.clone(), OnMxFailure::UseDefaultValue)));
+    world.pass();
+    let status = |world: &mut World, status: SesStatus| {
+        world.identity.as_mut().unwrap().mail_from.as_mut().unwrap().status = status;
+    };
+    status(&mut world, SesStatus::Pending);
+    assert_eq!(set(&world), None, "SES looks");
+    for (found, wanted) in [(SesStatus::Success, true), (SesStatus::TemporaryFailure, true)] {
+        status(&mut world, found);
+        assert_eq!(set(&world), wanted.then(|| (domain.clone(), OnMxFailure::RejectMessage)));
+    }
+    let mut new = with_identity();
+    new.spec.mail_from.on_mx_failure = OnMxFailure::RejectMessage;
+    let first = ("bounce.mail.example.com".to_owned(), OnMxFailure::RejectMessage);
+    assert_eq!(set(&new), Some(first), "what cannot send yet refuses nothing");
 }
 
 #[test]

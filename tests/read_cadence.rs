@@ -303,6 +303,20 @@ fn a_settled_identity_is_read_when_the_listing_changes_and_in_rotation() {
 }
 
 #[test]
+fn what_fails_again_after_it_was_taken_up_is_read_again() {
+    let with = |status: SesStatus| Identity { verification: Some(status), ..identity() };
+    let mut memory = Memory::default();
+    listed(&mut memory, Some(SesStatus::Failed), 0);
+    memory.identity_read(Some(with(SesStatus::Failed)), at(1));
+    // Asked to look again.
+    memory.identity_read(Some(with(SesStatus::Pending)), at(2));
+    listed(&mut memory, Some(SesStatus::Pending), 60);
+    assert!(!memory.identity_is_due(false, at(61), PACE), "that is known");
+    listed(&mut memory, Some(SesStatus::Failed), 120);
+    assert!(memory.identity_is_due(false, at(121), PACE), "and that is news, though it was once told before");
+}
+
+#[test]
 fn what_was_just_made_may_be_listed_late_and_its_mail_from_domain_set_without_a_read() {
     let mut memory = Memory::default();
     memory.identity_created(identity(), at(0));

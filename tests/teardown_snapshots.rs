@@ -5,13 +5,13 @@ mod support;
 use insta::assert_snapshot;
 use k8s_openapi::jiff::SignedDuration;
 use sending_domain_operator::api::reason::Reason;
-use sending_domain_operator::api::v1alpha1::{DeletionPolicy, IdentityOrigin};
+use sending_domain_operator::api::v1alpha1::{DeletionPolicy, IdentityOrigin, SendingDomainStatus};
 use sending_domain_operator::error::ErrorClass;
 use sending_domain_operator::observe::observation::{Fault, Observation, Observed};
 use sending_domain_operator::ownership::Mark;
 use sending_domain_operator::plan::Action;
 use sending_domain_operator::plan::teardown::{Patience, Release};
-use support::{World, cloudflare, mark, record, txt};
+use support::{World, cloudflare, external_dns, mark, record, txt};
 
 fn verified() -> World {
     let mut world = World::new(cloudflare());
@@ -48,6 +48,41 @@ fn no_secret() -> Fault {
 
 fn throttled() -> Fault {
     fault(Reason::RateLimited, ErrorClass::Transient { retry_after: None })
+}
+
+#[test]
+fn records_that_status_has_forgotten_are_not_left_without_a_word() {
+    let mut world = verified();
+    world.status = SendingDomainStatus::default();
+    let blind = |seen: &mut Observation| seen.zone = Observed::Unavailable(no_secret());
+    assert_eq!(end(&world, 9, false, blind), "wait: SecretNotFound", "the identity tells that there were records");
+    let silent = end(&world, 6000, false, |seen| seen.zone = Observed::Unavailable(throttled()));
+    assert_eq!(silent, "wait: RateLimited");
+    let over = end(&world, 10, false, blind);
+    assert!(
+        over.starts_with("delete the SES identity\nlet it go, leaving behind records of mail.example.com"),
+        "{over}"
+    );
+}
+
+#[test]
+fn a_kept_endpoint_is_never_lost_to_an_outage() {
+    for (policy, origin) in
+        [(DeletionPolicy::Retain, IdentityOrigin::Created), (DeletionPolicy::Delete, IdentityOrigin::Adopted)]
+    {
+        let mut world = World::new(external_dns());
+        world.endpoint = Observed::Known(None);
+        world.settle();
+        world.spec.deletion_policy = policy;
+        if origin == IdentityOrigin::Adopted {
+            world.identity.as_mut().unwrap().tags = mark().tags(origin, None);
+        }
+        let refused = fault(Reason::ExternalDNSUnavailable, ErrorClass::Transient { retry_after: None });
+        let ended = end(&world, 6000, false, |seen| seen.standing.endpoint = Some(refused.clone()));
+        assert!(ended.ends_with("wait: Progressing"), "{ended}");
+        let unread = end(&world, 6000, false, |seen| seen.endpoint = Observed::Unavailable(refused));
+        assert!(unread.ends_with("wait: Progressing"), "{unread}");
+    }
 }
 
 #[test]

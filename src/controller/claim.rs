@@ -2,6 +2,8 @@
 //! MAIL FROM domain. The oldest object has it, and one whose verification has failed comes after those that wait; age is
 //! decided by the creation time, then by the uid.
 
+use std::collections::{BTreeMap, HashMap};
+
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::Store;
@@ -10,8 +12,9 @@ use kube::{Api, ResourceExt};
 use super::Guarded;
 use super::context::Context;
 use super::error::Error;
+use crate::api::condition::{ConditionType, is_true};
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::{AdoptionPolicy, SendingDomain, SendingDomainSpec};
+use crate::api::v1alpha1::{AdoptionPolicy, SendingDomain, SendingDomainSpec, SendingDomainStatus};
 use crate::observe::observation::{Awaited, Claim};
 use crate::plan::claims::{self, Contender};
 use crate::ses::client::Account;
@@ -23,16 +26,27 @@ pub async fn claim(
     context: &Context,
     now: Timestamp,
 ) -> Result<Claim, Error> {
-    let (mut claim, rivals) = rivals(object, account, context, now);
-    claim.refused = refused(object, context).await?;
+    let mut rules = Rules::new(context);
+    let mut claim = Claim { refused: rules.refuse(object).await?, ..Claim::default() };
+    if claim.refused.is_some() {
+        // Whoever may not have the domain needs not know who else wants it.
+        return Ok(claim);
+    }
     let mut allowed = Vec::new();
-    for rival in rivals {
-        match refused(&rival.object, context).await {
-            Ok(Some(_)) => {}
-            Ok(None) => allowed.push(rival),
-            // Whether it may have the domain is not known: it comes in its turn, and nobody makes room for it.
-            Err(_) => allowed.push(Rival { contender: Contender { waits: false, ..rival.contender }, ..rival }),
+    for other in others(object, context) {
+        let is_refused = rules.refuse(&other).await;
+        if matches!(is_refused, Ok(Some(_))) {
+            continue;
         }
+        let contender = Contender::of(&other, now);
+        if !is_same_place(&other, object, account, context) {
+            meets_elsewhere(&mut claim, object, &other, contender.is_older(&Contender::of(object, now)));
+            continue;
+        }
+        claim.rivals = true;
+        // Whether it may have the domain is not known: it comes in its turn, and nobody makes room for it.
+        let waits = contender.waits && is_refused.is_ok();
+        allowed.push(Rival { contender: Contender { waits, ..contender }, object: other });
     }
     let me = Contender::of(object, now);
     let is_held = me.holds || allowed.iter().any(|rival| rival.contender.holds);
@@ -48,7 +62,7 @@ pub async fn claim(
     } else {
         claim.domain_held_elsewhere = true;
     }
-    if me.has_failed && first.contender.waits && !lacks_its_mail_from(&first, object, context, now) {
+    if me.has_failed && first.contender.waits && !lacks_its_mail_from(&first, object, context, now, &mut rules).await {
         let adopts = first.object.spec.ses.adoption_policy == AdoptionPolicy::Adopt;
         let namespace = first.object.namespace().unwrap_or_default();
         claim.awaited = Some(Awaited { adopter: adopts.then(|| super::pass::adopter(context, &namespace)) });
@@ -63,57 +77,86 @@ struct Rival {
 }
 
 /// True if a third object keeps `rival` from the domain by the MAIL FROM domain that it wants.
-fn lacks_its_mail_from(rival: &Rival, holder: &SendingDomain, context: &Context, now: Timestamp) -> bool {
-    let stands_in_the_way = |other: &SendingDomain| {
-        other.spec.domain != holder.spec.domain
+async fn lacks_its_mail_from(
+    rival: &Rival,
+    holder: &SendingDomain,
+    context: &Context,
+    now: Timestamp,
+    rules: &mut Rules<'_>,
+) -> bool {
+    for other in others(&rival.object, context) {
+        let stands_in_the_way = other.spec.domain != holder.spec.domain
             && is_mail_from_shared(&other.spec, &rival.object.spec)
-            && Contender::of(other, now).is_older(&rival.contender)
-    };
-    context.stores.iter().flat_map(Store::state).any(|other| other.0.as_ref().is_ok_and(stands_in_the_way))
-}
-
-/// What the administrators do not allow.
-async fn refused(object: &SendingDomain, context: &Context) -> Result<Option<(Reason, String)>, Error> {
-    if object.spec.ses.role_arn.is_none() && !context.settings.ambient_credentials {
-        let message = "The operator lends its own AWS credentials to nobody (--ambient-credentials=false); create the object \
-                       anew with spec.ses.roleArn";
-        return Ok(Some((Reason::AWSAccessDenied, message.to_owned())));
-    }
-    if context.settings.require_namespace_claims { refused_by_namespace(object, context).await } else { Ok(None) }
-}
-
-async fn refused_by_namespace(object: &SendingDomain, context: &Context) -> Result<Option<(Reason, String)>, Error> {
-    let name = object.namespace().ok_or(Error::Incomplete("namespace"))?;
-    let namespaces: Api<Namespace> = Api::all(context.kube.clone());
-    let namespace = namespaces.get(&name).await?;
-    Ok(claims::not_allowed(namespace.annotations(), &object.spec).map(|message| (Reason::DomainNotAllowed, message)))
-}
-
-/// Finds the objects that want what `object` wants: those that want the same MAIL FROM domain are told, those that want the
-/// same domain are answered.
-fn rivals(object: &SendingDomain, account: &Account, context: &Context, now: Timestamp) -> (Claim, Vec<Rival>) {
-    let mut claim = Claim::default();
-    let me = Contender::of(object, now);
-    let mut rivals = Vec::new();
-    for other in context.stores.iter().flat_map(Store::state) {
-        let Ok(other) = &other.0 else { continue };
-        if other.uid() == object.uid() || !meet(&other.spec, &object.spec) {
-            continue;
-        }
-        let contender = Contender::of(other, now);
-        if other.spec.domain == object.spec.domain && super::pass::account(other, context).is_same_place(account) {
-            claim.rivals = true;
-            rivals.push(Rival { contender, object: other.clone() });
-        } else if !is_mail_from_shared(&other.spec, &object.spec) {
-            // The same domain in another place, with another MAIL FROM domain.
-        } else if contender.is_older(&me) {
-            (claim.mail_from_taken, claim.mail_from_shared) = (true, true);
-        } else {
-            // A younger one that was refused has nothing yet, and stands in nobody's way.
-            claim.mail_from_shared |= other.status.as_ref().is_some_and(|s| s.identity.is_some());
+            && Contender::of(&other, now).is_older(&rival.contender);
+        if stands_in_the_way && !matches!(rules.refuse(&other).await, Ok(Some(_))) {
+            return true;
         }
     }
-    (claim, rivals)
+    false
+}
+
+/// What the administrators do not allow. Each namespace is read once, however many objects want the same.
+struct Rules<'a> {
+    context: &'a Context,
+    namespaces: HashMap<String, BTreeMap<String, String>>,
+}
+
+impl<'a> Rules<'a> {
+    fn new(context: &'a Context) -> Self {
+        Self { context, namespaces: HashMap::new() }
+    }
+
+    async fn refuse(&mut self, object: &SendingDomain) -> Result<Option<(Reason, String)>, Error> {
+        if object.spec.ses.role_arn.is_none() && !self.context.settings.ambient_credentials {
+            let message = "The operator lends its own AWS credentials to nobody (--ambient-credentials=false); create the \
+                           object anew with spec.ses.roleArn";
+            return Ok(Some((Reason::AWSAccessDenied, message.to_owned())));
+        }
+        if !self.context.settings.require_namespace_claims {
+            return Ok(None);
+        }
+        let name = object.namespace().ok_or(Error::Incomplete("namespace"))?;
+        if !self.namespaces.contains_key(&name) {
+            let namespaces: Api<Namespace> = Api::all(self.context.kube.clone());
+            let namespace = namespaces.get(&name).await?;
+            self.namespaces.insert(name.clone(), namespace.metadata.annotations.unwrap_or_default());
+        }
+        let message = self.namespaces.get(&name).and_then(|rules| claims::not_allowed(rules, &object.spec));
+        Ok(message.map(|message| (Reason::DomainNotAllowed, message)))
+    }
+}
+
+/// The objects that want something that `object` wants.
+fn others(object: &SendingDomain, context: &Context) -> Vec<SendingDomain> {
+    let objects = context.stores.iter().flat_map(Store::state);
+    let others = objects.filter_map(|other| Some(other.0.as_ref().ok()?.clone()));
+    others.filter(|other| other.uid() != object.uid() && meet(&other.spec, &object.spec)).collect()
+}
+
+/// True if the two want the same identity.
+fn is_same_place(one: &SendingDomain, other: &SendingDomain, account: &Account, context: &Context) -> bool {
+    one.spec.domain == other.spec.domain && super::pass::account(one, context).is_same_place(account)
+}
+
+/// What `other`, whose identity is another, takes from `object`: the MAIL FROM domain, and the DMARC policy of a domain
+/// that both have in different places.
+fn meets_elsewhere(claim: &mut Claim, object: &SendingDomain, other: &SendingDomain, is_older: bool) {
+    claim.dmarc_taken |= is_older && other.spec.domain == object.spec.domain && publishes_dmarc(other);
+    if !is_mail_from_shared(&other.spec, &object.spec) {
+        // The same domain in another place, with another MAIL FROM domain.
+    } else if is_older {
+        (claim.mail_from_taken, claim.mail_from_shared) = (true, true);
+    } else {
+        // A younger one that was refused has nothing yet, and stands in nobody's way.
+        claim.mail_from_shared |= other.status.as_ref().is_some_and(SendingDomainStatus::has_identity);
+    }
+}
+
+/// True if the object publishes a DMARC policy, or is about to: one that may not have its domain does not.
+fn publishes_dmarc(object: &SendingDomain) -> bool {
+    let is_refused =
+        |status: &SendingDomainStatus| !status.has_identity() && is_true(&status.conditions, ConditionType::Stalled);
+    object.spec.dmarc.is_some() && !object.status.as_ref().is_some_and(is_refused)
 }
 
 /// True if the two want something at the same names. A parent and a child domain do not: the DKIM names carry tokens of

@@ -111,6 +111,8 @@ pub struct Claim {
     pub mail_from_taken: bool,
     /// An object of any age has it: of an object that has its identity, the MAIL FROM domain is not changed to it.
     pub mail_from_shared: bool,
+    /// An older object has the same domain in another place, and publishes its DMARC policy: there is one for a name.
+    pub dmarc_taken: bool,
 }
 
 /// Whoever waits for a domain that another object has.

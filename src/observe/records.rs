@@ -6,7 +6,7 @@ use super::evidence::Inquiry;
 use super::memory::Memory;
 use super::observation::{Claim, Lookups, Question};
 use super::{Sources, Viewpoint, left};
-use crate::api::v1alpha1::{PreviousPlace, RecordPurpose, RecordState};
+use crate::api::v1alpha1::{DnsProvider, PreviousPlace, RecordPurpose, RecordState};
 use crate::dns::evidence::Evidence;
 use crate::dns::judge;
 use crate::dns::lookup::{Lookup, Resolver};
@@ -28,8 +28,10 @@ pub(super) async fn observe(
         memory.looked_up(is_complete(&wanted), false, from.now);
         return (Lookups::new(), Evidence::default());
     };
-    // Whoever waits for the list of records gets it first: silent name servers can draw the look-ups out.
-    let is_listed = from.object.status.as_ref().is_some_and(|s| !s.records.is_empty());
+    // Whoever waits for the list of records gets it first: silent name servers can draw the look-ups out. Not where nothing
+    // but a look into DNS tells what may be handed over.
+    let hands_over = matches!(from.spec().dns_provider(), DnsProvider::ExternalDns(_));
+    let is_listed = hands_over || from.object.status.as_ref().is_some_and(|s| !s.records.is_empty());
     if !is_listed && !identity.is_dkim_verified() && memory.puts_first_look_off() {
         return (Lookups::new(), Evidence::default());
     }

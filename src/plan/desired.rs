@@ -42,13 +42,19 @@ pub fn wanted_records(spec: &SendingDomainSpec, identity: &Identity, region: &st
 }
 
 /// The records that the domain is to have now: those that it needs, but never a record at the MAIL FROM name of somebody
-/// else. While the spec asks for such a name, the MAIL FROM domain that SES uses keeps its records.
+/// else, and no second DMARC policy. While the spec asks for such a name, the MAIL FROM domain that SES uses keeps its records.
 pub fn records_to_have(
     spec: &SendingDomainSpec,
     identity: &Identity,
     claim: &Claim,
     region: &str,
 ) -> Vec<WantedRecord> {
+    let mut records = records_of_its_own(spec, identity, claim, region);
+    records.retain(|r| r.purpose != RecordPurpose::Dmarc || !claim.dmarc_taken);
+    records
+}
+
+fn records_of_its_own(spec: &SendingDomainSpec, identity: &Identity, claim: &Claim, region: &str) -> Vec<WantedRecord> {
     if !claim.mail_from_shared {
         return wanted_records(spec, identity, region);
     }

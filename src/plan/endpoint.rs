@@ -6,13 +6,13 @@ use super::records::{are_in_use, is_name_for};
 use super::{Action, Blocker, Plan, Subject};
 use crate::api::condition::ConditionType::RecordsSynced;
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::{DeletionPolicy, ExternalDnsSpec, RecordPurpose, RecordState};
+use crate::api::v1alpha1::{DeletionPolicy, ExternalDnsSpec, IdentityOrigin, RecordPurpose, RecordState};
 use crate::dns::external_dns::{Endpoint, Found, HandOver};
 use crate::dns::judge::{self, Judgement};
-use crate::dns::lookup::Answer;
+use crate::dns::lookup::{Answer, Lookup};
 use crate::dns::record::{DnsName, RecordType, WantedRecord};
 use crate::observe::observation::{Observation, Observed};
-use crate::ownership::Mark;
+use crate::ownership::{Mark, Ownership};
 use crate::ses::identity::{DKIM_TOKENS, Identity};
 use crate::text::printable;
 
@@ -33,7 +33,9 @@ pub fn plan_endpoint(
         // Never hand over an incomplete list: ExternalDNS would remove what is not in it.
         return;
     }
-    let goes_with_owner = subject.spec.deletion_policy == DeletionPolicy::Delete;
+    // An identity that is adopted outlives the object, and needs its records.
+    let is_created = subject.mark.ownership(&identity.tags) == Ownership::Ours(IdentityOrigin::Created);
+    let goes_with_owner = subject.spec.deletion_policy == DeletionPolicy::Delete && is_created;
     let (wanted, conflicts) = to_hand_over(&plan.wanted, found.as_ref(), seen);
     plan.blockers.extend(conflicts);
     let mut content = HandOver::new(spec, &wanted, subject.mark, goes_with_owner);
@@ -83,8 +85,7 @@ fn to_hand_over(
         let name = |e: &Endpoint| DnsName::new(&e.dns_name) == w.name && e.record_type == w.data.record_type().as_str();
         found.is_some_and(|found| found.content.endpoints.iter().any(name))
     };
-    let mut conflicts = Vec::new();
-    let mut list = Vec::new();
+    let (mut conflicts, mut list, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     for w in wanted {
         if !seen.dns_check || is_in(w) {
             list.push(w.clone());
@@ -99,8 +100,19 @@ fn to_hand_over(
             (RecordPurpose::BounceMx | RecordPurpose::Spf, RecordState::Incorrect) => {
                 conflicts.push(conflict(w, &judgement, seen));
             }
+            (RecordPurpose::BounceMx | RecordPurpose::Spf, RecordState::Unknown) if !is_internal(w, seen) => {
+                unknown.push(w);
+            }
             _ => list.push(w.clone()),
         }
+    }
+    if let Some(w) = unknown.first() {
+        let message = format!(
+            "The {} record is handed to ExternalDNS once DNS says that nothing else is at {}: its name servers do not answer, or              have not been asked yet",
+            w.data.record_type(),
+            w.name
+        );
+        conflicts.push(Blocker::new(RecordsSynced, Reason::Progressing, message));
     }
     // A policy of ours would make suspect what they send from a name that receives their mail.
     let is_theirs = |b: &Blocker| b.reason == Reason::MailFromConflict;
@@ -108,6 +120,11 @@ fn to_hand_over(
         list.retain(|w| w.purpose != RecordPurpose::Spf || is_in(w));
     }
     (list, conflicts)
+}
+
+/// True if the operator sees only an internal zone, which says nothing of the public one, now or later.
+fn is_internal(wanted: &WantedRecord, seen: &Observation) -> bool {
+    seen.lookups.get(&(wanted.name.clone(), wanted.data.record_type())).is_some_and(Lookup::is_internal)
 }
 
 fn conflict(wanted: &WantedRecord, judgement: &Judgement, seen: &Observation) -> Blocker {

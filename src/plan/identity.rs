@@ -7,12 +7,12 @@ use super::rearm::Part;
 use super::{Action, Blocker, Plan, Subject, claims, tags};
 use crate::api::condition::ConditionType::{IdentityReady, MailFromVerified};
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::{AdoptionPolicy, IdentityOrigin, RecordPurpose};
+use crate::api::v1alpha1::{AdoptionPolicy, IdentityOrigin, OnMxFailure, RecordPurpose};
 use crate::dns::judge;
 use crate::observe::observation::{Observation, Observed};
 use crate::ownership::{Ownership, TAG_CONFIGURATION_SET, TAG_RECREATE_AT, tag_value};
 use crate::ses::client::NewIdentity;
-use crate::ses::identity::{DKIM_TOKENS, Identity};
+use crate::ses::identity::{DKIM_TOKENS, Identity, SesStatus};
 
 /// The tag by which the owner of an identity releases it for adoption: its value is `<owner-id>/<namespace>`.
 pub const TAG_ADOPTABLE_BY: &str = "sendingdomain.dev/adoptable-by";
@@ -141,12 +141,20 @@ fn plan_mail_from(subject: &Subject<'_>, identity: &Identity, seen: &Observation
     let domain = subject.spec.mail_from_domain();
     let on_mx_failure = subject.spec.mail_from.on_mx_failure;
     let adopted = subject.mark.ownership(&identity.tags) == Ownership::Ours(IdentityOrigin::Adopted);
+    // While SES has not found the MX of a MAIL FROM domain, RejectMessage has it refuse all mail of the domain. One that
+    // sends already gets a new MAIL FROM domain without, and with once SES has looked.
+    // Source: <https://docs.aws.amazon.com/ses/latest/dg/mail-from.html>.
+    let would_refuse = on_mx_failure == OnMxFailure::RejectMessage && identity.is_dkim_verified();
+    let is_same = identity.mail_from.as_ref().is_some_and(|current| current.domain.eq_ignore_ascii_case(&domain));
+    let on_mx_failure = if would_refuse && !is_same { OnMxFailure::UseDefaultValue } else { on_mx_failure };
     let wanted = match &identity.mail_from {
         None => !adopted || mail_from_resolves(seen, plan),
         // A working MAIL FROM domain is left only for one that works.
         Some(current) if !current.domain.eq_ignore_ascii_case(&domain) => mail_from_resolves(seen, plan),
         Some(current) => {
-            current.on_mx_failure != on_mx_failure || Part::MailFrom.is_due(subject, identity, seen, now, plan)
+            let is_looked_for = current.status == SesStatus::Pending;
+            (current.on_mx_failure != on_mx_failure && !(would_refuse && is_looked_for))
+                || Part::MailFrom.is_due(subject, identity, seen, now, plan)
         }
     };
     match &seen.standing.mail_from {
@@ -157,11 +165,16 @@ fn plan_mail_from(subject: &Subject<'_>, identity: &Identity, seen: &Observation
 }
 
 fn mail_from_resolves(seen: &Observation, plan: &Plan) -> bool {
-    // Without look-ups nobody knows better than SES.
-    !seen.dns_check
-        || plan
-            .wanted
-            .iter()
-            .filter(|w| matches!(w.purpose, RecordPurpose::Spf | RecordPurpose::BounceMx))
-            .all(|w| judge::is_worth_trying(w, &seen.lookups))
+    let mut required = plan.wanted.iter().filter(|w| matches!(w.purpose, RecordPurpose::Spf | RecordPurpose::BounceMx));
+    if seen.dns_check {
+        return required.all(|w| judge::is_worth_trying(w, &seen.lookups));
+    }
+    // Without look-ups nobody knows better than SES; but what the zone lacks cannot be in DNS.
+    match &seen.zone {
+        Observed::Known(view) => {
+            required.all(|w| view.records.iter().any(|r| r.name == w.name && r.data.as_ref() == Some(&w.data)))
+        }
+        Observed::Unavailable(_) => false,
+        Observed::NotConfigured => true,
+    }
 }

@@ -11,8 +11,10 @@ use crate::api::v1alpha1::{DeletionPolicy, IdentityOrigin, SendingDomainSpec, Se
 use crate::dns::cloudflare::Change;
 use crate::dns::external_dns::HandOver;
 use crate::dns::record::DnsName;
+use crate::error::ErrorClass;
 use crate::observe::observation::{Fault, Observation, Observed, ZoneView};
 use crate::ownership::{Mark, Ownership};
+use crate::ses::identity::Identity;
 
 /// The object that ends.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +99,9 @@ pub fn plan_teardown(
     let release = if patience.forced || (expired && hopeless) {
         Release::Incomplete(faults.into_iter().map(|(_, left)| left).chain(given_up).collect())
     } else {
+        if has_forgotten_its_zone(ending, status, seen) {
+            actions.retain(|action| *action != Action::DeleteIdentity);
+        }
         Release::Blocked { blockers: faults.into_iter().map(|(blocker, _)| blocker).collect(), hopeless }
     };
     Teardown { actions, release, kept }
@@ -176,6 +181,8 @@ fn plan_endpoint(
     faults: &mut Vec<(Blocker, String)>,
 ) -> Option<String> {
     let left = || "the DNSEndpoint of the same name".to_owned();
+    // The cluster would take away with the object what is to be kept. So nothing ends the wait but its end, or a person.
+    let never_hopeless = |fault: &Fault| Blocker::new(RecordsSynced, Reason::Progressing, fault.message.clone());
     let domain = &ending.spec.domain;
     let found = match &seen.endpoint {
         // Whatever holds it is not ours, and the cluster takes it away in the end.
@@ -189,7 +196,9 @@ fn plan_endpoint(
         }
         Observed::Known(_) | Observed::NotConfigured => return None,
         Observed::Unavailable(fault) => {
-            faults.push((Blocker::from_fault(RecordsSynced, fault), left()));
+            let is_transient = matches!(fault.class, ErrorClass::Transient { .. });
+            let blocker = if is_transient { never_hopeless(fault) } else { Blocker::from_fault(RecordsSynced, fault) };
+            faults.push((blocker, left()));
             return None;
         }
     };
@@ -204,9 +213,13 @@ fn plan_endpoint(
         }),
         DeletionPolicy::Retain => return None,
     };
-    match &seen.standing.endpoint {
-        Some(fault) => faults.push((Blocker::from_fault(RecordsSynced, fault), left())),
-        None => actions.push(action),
+    match (&seen.standing.endpoint, &action) {
+        (Some(fault), Action::KeepEndpoint(_)) => {
+            let lost = format!("{}, which goes with the object, and its records with it", left());
+            faults.push((never_hopeless(fault), lost));
+        }
+        (Some(fault), _) => faults.push((Blocker::from_fault(RecordsSynced, fault), left())),
+        (None, _) => actions.push(action),
     }
     None
 }
@@ -294,12 +307,25 @@ fn plan_records(
         }
         Observed::NotConfigured => {}
         // Without a zone ever found, nothing was ever written.
-        Observed::Unavailable(_) if zone.is_none() => {}
+        Observed::Unavailable(_) if zone.is_none() && !has_forgotten_its_zone(ending, status, seen) => {}
         // What was written is where status says, which is looked at by itself.
         Observed::Unavailable(fault)
             if is_hopeless(fault.reason) && seen.left.iter().any(|l| l.place.zone_id.as_deref() == zone) => {}
         Observed::Unavailable(fault) => faults.push(failed(fault)),
     }
+}
+
+/// True if the identity was verified and status names no zone, such as after a backup without status: there were records
+/// once, and the identity alone tells so.
+fn has_forgotten_its_zone(ending: &Ending<'_>, status: &SendingDomainStatus, seen: &Observation) -> bool {
+    let created = Ownership::Ours(IdentityOrigin::Created);
+    let is_verified = |identity: &Identity| {
+        ending.mark.ownership(&identity.tags) == created && (identity.is_dkim_verified() || identity.succeeded_once)
+    };
+    let zone = status.dns.as_ref().and_then(|dns| dns.zone_id.as_deref());
+    zone.is_none()
+        && matches!(&seen.zone, Observed::Unavailable(_))
+        && matches!(&seen.identity, Observed::Known(Some(identity)) if is_verified(identity))
 }
 
 /// True for faults that only a person can mend. Throttling and outages are waited for.

@@ -114,9 +114,10 @@ impl Budget {
         }
     }
 
-    /// True if nobody waits.
+    /// True if nobody waits and nothing keeps the next request back: another budget in its place would do the same.
     pub fn is_idle(&self) -> bool {
-        self.line().is_empty()
+        let line = self.line();
+        line.is_empty() && line.is_open(Instant::now())
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {

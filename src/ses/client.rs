@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_config::retry::RetryConfig;
@@ -15,7 +15,7 @@ use aws_sdk_sesv2::types::{
     BehaviorOnMxFailure, DkimSigningAttributes, DkimSigningAttributesOrigin, IdentityInfo, IdentityType,
 };
 use aws_types::service_config::ServiceConfigKey;
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::Notify;
 use tracing::Instrument;
 
 use super::accounts::Clients;
@@ -65,13 +65,16 @@ pub struct Client {
     pub(super) wanted: Notify,
     pub(super) listed: Notify,
     /// The AWS account of the operator's own credentials; asked for once a role is used beside them.
-    home: OnceCell<Option<String>>,
+    home: OnceLock<String>,
+    home_asked: tokio::sync::Mutex<Option<Instant>>,
 }
 
 /// So many lines are kept, at least while they are empty.
 const BUDGETS: usize = 256;
 /// How long STS may take to say whose the operator's own credentials are; without it a role's account counts as another.
 const HOME_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long it is left alone after it could not say.
+const HOME_RETRY: Duration = Duration::from_secs(30);
 /// One try, from the first byte sent to the last byte read.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The whole of a call, credentials included.
@@ -101,7 +104,8 @@ impl Client {
             inventory: Mutex::new(Inventory::new(interval)),
             wanted: Notify::new(),
             listed: Notify::new(),
-            home: OnceCell::new(),
+            home: OnceLock::new(),
+            home_asked: tokio::sync::Mutex::default(),
         }
     }
 
@@ -329,23 +333,31 @@ impl Client {
     }
 
     fn principal(&self, account: &Account) -> String {
-        account.principal(self.home.get().and_then(Option::as_deref))
+        account.principal(self.home.get().map(String::as_str))
     }
 
     /// Finds out the AWS account of the operator's own credentials. STS tells it without any permission, and its requests
-    /// are none to SES.
+    /// are none to SES. Where that fails it is asked again, for two budgets for one limit would have half of the requests
+    /// refused; not with each request, for an operator without credentials of its own never learns it.
     async fn home(&self, region: &str) {
+        if self.home.get().is_some() {
+            return;
+        }
+        let mut asked = self.home_asked.lock().await;
+        if self.home.get().is_some() || asked.is_some_and(|asked| asked.elapsed() < HOME_RETRY) {
+            return;
+        }
         let own = Account { region: region.to_owned(), role: None };
-        let ask = || async {
-            let caller = aws_sdk_sts::Client::new(&self.config(&own).await).get_caller_identity().send();
-            let began = Instant::now();
-            let caller = tokio::time::timeout(HOME_TIMEOUT, caller).await;
-            let caller = caller.ok().and_then(Result::ok);
-            let outcome = if caller.is_some() { "ok" } else { Kind::Unavailable.label() };
-            self.metrics.upstream(Upstream::Sts, "GetCallerIdentity", outcome, began.elapsed());
-            caller.and_then(|caller| caller.account().map(str::to_owned))
-        };
-        self.home.get_or_init(ask).await;
+        let caller = aws_sdk_sts::Client::new(&self.config(&own).await).get_caller_identity().send();
+        let began = Instant::now();
+        let caller = tokio::time::timeout(HOME_TIMEOUT, caller).await;
+        let caller = caller.ok().and_then(Result::ok);
+        let outcome = if caller.is_some() { "ok" } else { Kind::Unavailable.label() };
+        self.metrics.upstream(Upstream::Sts, "GetCallerIdentity", outcome, began.elapsed());
+        if let Some(account) = caller.as_ref().and_then(|caller| caller.account()) {
+            self.home.get_or_init(|| account.to_owned());
+        }
+        *asked = Some(Instant::now());
     }
 
     /// The ARN of an identity. Its account is that of the credentials, which STS tells without any permission.

@@ -3,8 +3,8 @@
 //! Who stands in it is an object, with one ticket. A few tickets at its head are *called*: their objects are woken, and the
 //! passes that come take their turns one after the other. A pass that was not called does not wait; its ticket does.
 //!
-//! - What brings a domain its records comes first, then other writes, then reads; but every fourth turn goes to whoever
-//!   has waited longest, whatever for.
+//! - What brings a domain its records comes first, then other writes, then reads; but every fourth turn goes to the
+//!   namespace that was served longest ago, whatever for.
 //! - Namespaces take turns, so that a thousand objects of one do not hold up the one of another.
 //! - Of the new domains of a namespace the newest and the oldest take turns: who applies one more in the middle of a
 //!   flood sees its records soon, and the flood goes on.
@@ -243,12 +243,13 @@ impl Line {
     /// Who is called next.
     fn next(&self) -> Option<Asker> {
         let waiting = || self.tickets.iter().filter(|(_, t)| t.called.is_none());
+        let served = |asker: &Asker| self.served.get(&asker.namespace).copied().unwrap_or_default();
         if self.calls % 4 == 3 {
-            return waiting().min_by_key(|(_, t)| t.arrival).map(|(asker, _)| asker.clone());
+            // Whatever for: a namespace that asks for little is not to wait for the end of another's thousand creations.
+            return waiting().min_by_key(|(asker, t)| (served(asker).0, t.arrival)).map(|(asker, _)| asker.clone());
         }
         let class = waiting().map(|(_, t)| t.class).min()?;
         let peers = || waiting().filter(|(_, t)| t.class == class);
-        let served = |asker: &Asker| self.served.get(&asker.namespace).copied().unwrap_or_default();
         let (first, _) = peers().min_by_key(|(asker, t)| (served(asker).0, t.arrival))?;
         let of_namespace = || peers().filter(|(asker, _)| asker.namespace == first.namespace);
         let newest = class == Class::First && served(first).1 % 2 == 1;
@@ -348,6 +349,23 @@ mod tests {
         for name in ["one", "two", "three"] {
             assert!(scene.when(&asker(name, 0)).is_some(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_flood_of_creations_holds_up_nothing_of_the_others() {
+        let mut scene = Scene::new();
+        (0..1000).for_each(|n| scene.join(&asker("flood", n), Class::First));
+        scene.run(10);
+        let (write, read, listing) = (asker("b", 1), asker("c", 1), asker("", 0));
+        scene.join(&write, Class::Write);
+        scene.join(&read, Class::Read);
+        scene.join(&listing, Class::Read);
+        scene.run(30);
+        for other in [write, read, listing] {
+            assert!(scene.when(&other).is_some_and(|at| at <= 30), "{other:?}: {:?}", scene.when(&other));
+        }
+        let flood = scene.served.iter().filter(|(asker, _)| asker.namespace == "flood").count();
+        assert!(flood >= 35, "{flood}: the flood loses no more than the others take");
     }
 
     #[test]

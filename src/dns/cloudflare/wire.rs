@@ -121,7 +121,7 @@ impl TryFrom<WireZone> for Zone {
     fn try_from(wire: WireZone) -> Result<Self, Malformed> {
         Ok(Self {
             id: wire.id.parse().map_err(|_| Malformed)?,
-            name: DnsName::new(wire.name),
+            name: ascii(&wire.name),
             status: wire.status.into(),
             paused: wire.paused,
             zone_type: wire.zone_type.into(),
@@ -129,6 +129,12 @@ impl TryFrom<WireZone> for Zone {
             name_servers: wire.name_servers.into_iter().map(DnsName::new).collect(),
         })
     }
+}
+
+/// Zones are named in Unicode, and their records in ASCII.
+/// Source: <https://github.com/cloudflare/cloudflare-go/pull/690>.
+fn ascii(name: &str) -> DnsName {
+    idna::domain_to_ascii(name).map_or_else(|_| DnsName::new(name), DnsName::new)
 }
 
 /// What is said of a token; `expires_on` and `not_before` only where they were set.
@@ -347,6 +353,18 @@ mod tests {
         }
         let txt = data(r#"{"id":"1","name":"a","type":"TXT","content":"\"v=spf1 \" \"-all\""}"#);
         assert_eq!(txt, RecordData::Txt("v=spf1 -all".to_owned()));
+    }
+
+    #[test]
+    fn a_zone_is_known_by_its_name_in_ascii() {
+        let zone = |name: &str| {
+            let json = serde_json::json!({"id": "0123456789abcdef0123456789abcdef", "name": name, "status": "active"});
+            Zone::try_from(serde_json::from_value::<WireZone>(json).unwrap()).unwrap().name
+        };
+        for name in ["bücher.example", "BÜCHER.example", "xn--bcher-kva.example"] {
+            assert_eq!(zone(name), DnsName::new("xn--bcher-kva.example"));
+        }
+        assert_eq!(zone("_odd_.example"), DnsName::new("_odd_.example"));
     }
 
     #[test]

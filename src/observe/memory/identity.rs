@@ -110,6 +110,13 @@ impl Memory {
             self.identity = Some(Read { value: None, at: *at });
         }
         self.was_listed |= sighting.as_ref().is_some_and(|s| s.entry.is_some());
+        // A later listing that says what was read is heeded without another read: what comes after it is news again.
+        if let (Some(Read { value: Some(identity), at }), Some(sighting)) = (&self.identity, &sighting)
+            && sighting.at > *at
+            && sighting.entry.as_ref().is_some_and(|listed| !listed.differs_from(identity))
+        {
+            self.heeded = Some(sighting.clone());
+        }
         (self.sighting, self.rotation) = (sighting, rotation);
     }
 
