@@ -160,6 +160,17 @@ fn a4_a_domain_that_was_verified_once_is_left_to_nobody_whatever_comes_between()
 }
 
 #[test]
+fn a4_whose_dkim_was_never_asked_for_again_is_asked_first_whatever_else_was() {
+    let mut world = failed();
+    world.asked = Asked::Zone;
+    world.status.verification.as_mut().unwrap().mail_from_rearmed_at = Some(Time(world.now));
+    world.status.verification.as_mut().unwrap().rearms = 1;
+    assert!(!world.plan_for(&world.observe()).gives_way, "DNS is right, and SES is to look once more");
+    world.status.verification.as_mut().unwrap().dkim_rearmed_at = Some(Time(world.now));
+    assert!(world.plan_for(&world.observe()).gives_way);
+}
+
+#[test]
 fn a4_a_new_beginning_gains_no_time() {
     let mut world = given_up_after(|_| {});
     identity(&mut world).verification = Some(SesStatus::Pending);

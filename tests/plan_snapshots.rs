@@ -880,3 +880,24 @@ fn a_request_that_comes_right_after_a_re_arm_is_carried_out_a_minute_later_and_h
     assert!(!world.pass().actions.is_empty());
     assert_eq!(world.status.last_handled_reconcile_at.as_deref(), Some("now"));
 }
+
+#[test]
+fn a_request_whose_re_arm_a_fault_keeps_back_is_not_handled_yet() {
+    let refused =
+        || Some(Fault { reason: Reason::AWSAccessDenied, message: "denied".to_owned(), class: ErrorClass::Terminal });
+    let mut world = verified();
+    world.identity.as_mut().unwrap().dkim.status = SesStatus::Failed;
+    world.reconcile_requested = true;
+    let mut seen = world.observe();
+    assert!(!world.plan_for(&seen).postponed);
+    seen.standing.identity = refused();
+    assert!(world.plan_for(&seen).postponed);
+    let mut world = verified();
+    world.identity.as_mut().unwrap().mail_from.as_mut().unwrap().status = SesStatus::Failed;
+    world.reconcile_requested = true;
+    let mut seen = world.observe();
+    seen.standing.mail_from = refused();
+    assert!(world.plan_for(&seen).postponed);
+    world.reconcile_requested = false;
+    assert!(!world.plan_for(&seen).postponed);
+}

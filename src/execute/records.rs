@@ -66,6 +66,8 @@ pub(super) async fn remove_left(left: u64, zone: &ZoneId, changes: &[Change], po
     let answers = ports.cloudflare.write(token, zone, groups, &ports.may_write).await;
     let refused: Vec<Refused> =
         changes.iter().zip(answers).filter_map(|(c, answer)| Some((vec![c.clone()], answer.err()?))).collect();
+    let is_gone = |(_, error): &Refused| error.kind == Kind::NotFound;
+    let refused: Vec<Refused> = refused.into_iter().filter(|one| !is_gone(one)).collect();
     fault(&refused, &[], changes.len()).map_or(Ok(()), Err)
 }
 

@@ -9,7 +9,7 @@ use super::observation::{Fault, ZoneView};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::CloudflareSpec;
 use crate::dns::cloudflare::{
-    ApiToken, Client, Error, Fingerprint, Kind, Zone, ZoneId, ZonePick, ZoneStatus, pick_zone,
+    ApiToken, Client, Error, Fingerprint, Kind, Operation, Zone, ZoneId, ZonePick, ZoneStatus, pick_zone,
 };
 use crate::dns::lookup::Resolver;
 use crate::dns::record::DnsName;
@@ -300,6 +300,9 @@ fn fault(error: &Error, more: Option<&str>, whose: &str) -> Fault {
             Reason::InvalidAPIToken,
             "create a token with Zone Read and DNS Edit and put it into the Secret".to_owned(),
         ),
+        Kind::NotFound if error.operation == Operation::WriteRecords => {
+            (Reason::Progressing, "the zone is read again".to_owned())
+        }
         Kind::ZoneNotAccessible | Kind::NotFound => {
             (Reason::ZoneNotAccessible, format!("give the token Zone Read and DNS Edit on the zone {whose}"))
         }
@@ -321,4 +324,31 @@ fn fault(error: &Error, more: Option<&str>, whose: &str) -> Fault {
     };
     let more = more.map_or_else(String::new, |more| format!("{more}; "));
     Fault { reason, message: format!("{error}; {more}{advice}"), class: error.class() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::cloudflare::Kind;
+
+    #[test]
+    fn a_record_that_is_gone_says_nothing_of_the_token() {
+        let gone = |operation| {
+            write_fault(
+                &Error {
+                    kind: Kind::NotFound,
+                    operation,
+                    status: Some(404),
+                    codes: vec![81044],
+                    ray_id: None,
+                    retry_after: None,
+                    detail: None,
+                },
+                None,
+            )
+            .reason
+        };
+        assert_eq!(gone(Operation::WriteRecords), Reason::Progressing);
+        assert_eq!(gone(Operation::ReadZone), Reason::ZoneNotAccessible);
+    }
 }

@@ -37,7 +37,7 @@ pub fn is_due(subject: &Subject<'_>, identity: &Identity, claim: &Claim, records
     let has_failed = attempt.is_over(now) || (is_given_up && attempt.first_started_at.is_some());
     let looks_until = attempt.started_at.0.checked_add(SES_LOOKS_FOR).unwrap_or(Timestamp::MAX);
     let is_on_its_way = match records {
-        Records::Right if is_given_up => attempt.rearms == 0,
+        Records::Right if is_given_up => Part::Dkim.rearmed_at(attempt).is_none(),
         Records::Right | Records::Unknown => !is_given_up && now < looks_until,
         Records::Wrong => false,
     };

@@ -108,6 +108,8 @@ pub fn plan_verification(
     }
     if let Some(fault) = &seen.standing.identity {
         plan.blockers.push(Blocker::from_fault(IdentityReady, fault));
+        // What was asked for comes once the fault is over.
+        plan.postponed |= subject.reconcile_requested && Part::Dkim.has_failed(identity);
     } else {
         if recreation_is_due(subject, identity) {
             // The next pass sees no identity and makes a new one; the old records go once the new ones are in use.
@@ -158,7 +160,10 @@ fn plan_mail_from(subject: &Subject<'_>, identity: &Identity, seen: &Observation
         }
     };
     match &seen.standing.mail_from {
-        Some(fault) if wanted => plan.blockers.push(Blocker::from_fault(MailFromVerified, fault)),
+        Some(fault) if wanted => {
+            plan.postponed |= subject.reconcile_requested;
+            plan.blockers.push(Blocker::from_fault(MailFromVerified, fault));
+        }
         _ if wanted => plan.actions.push(Action::SetMailFrom { domain, on_mx_failure }),
         _ => {}
     }

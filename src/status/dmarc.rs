@@ -77,14 +77,20 @@ fn weakened(domain: &DnsName, spec: DmarcPolicy, view: &DmarcView) -> Option<Rec
         Some(Published::One(own)) => own.policy,
         _ => spec,
     };
+    let remedy = if spec < stricter {
+        let wanted = stricter.as_str();
+        format!("set spec.dmarc.policy to {wanted}, or remove spec.dmarc to have that of {root} apply")
+    } else {
+        // What the spec asks for is stricter: what is there is somebody else's, or on its way out.
+        format!("the TXT record _dmarc.{domain} has to be changed to p={}, or removed", stricter.as_str())
+    };
     (own < stricter).then(|| {
         recommend(
             "DMARCWeakerThanInherited",
             format!(
                 "The DMARC policy p={} of {domain} is weaker than {tag}={}, which {root} has for its subdomains, and takes its \
-                 place: set spec.dmarc.policy to {}, or remove spec.dmarc to have that of {root} apply",
+                 place: {remedy}",
                 own.as_str(),
-                stricter.as_str(),
                 stricter.as_str()
             ),
         )

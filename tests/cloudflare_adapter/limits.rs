@@ -88,6 +88,30 @@ async fn our_own_budget_is_kept() {
 }
 
 #[tokio::test]
+async fn what_has_begun_goes_on_however_little_is_left() {
+    // Between two requests three seconds are asked for, which is longer than anything waits that has not begun.
+    let headers = [("ratelimit", r#""default";r=1;t=6"#), ("ratelimit-policy", r#""default";q=100;w=60"#)];
+    let page = |number: usize, id: char| {
+        let zone = format!(r#"{{"id":"{}","name":"{id}.example","status":"active"}}"#, id.to_string().repeat(32));
+        format!(
+            r#"{{"success":true,"errors":[],"result":[{zone}],"result_info":
+            {{"page":{number},"per_page":1,"count":1,"total_count":2,"total_pages":2}}}}"#
+        )
+    };
+    let server = Server::start(move |request| {
+        let (number, id) = if request.number("page") == 2 { (2, 'b') } else { (1, 'a') };
+        answer(200, &headers, page(number, id))
+    })
+    .await;
+    let client = server.client();
+    let before = Instant::now();
+    let zones = client.zones(&token()).await.unwrap();
+    assert_eq!(zones.len(), 2);
+    assert!(before.elapsed() >= Duration::from_millis(2900), "what is asked for is done");
+    assert!(waits(&limited(&client).await, 5), "a beginning waits for its turn elsewhere");
+}
+
+#[tokio::test]
 async fn d2_what_little_is_left_is_made_to_last() {
     let headers = [("ratelimit", r#""default";r=3;t=1"#), ("ratelimit-policy", r#""default";q=100;w=60"#)];
     let server = Server::start(move |_| answer(200, &headers, success("[]"))).await;

@@ -71,7 +71,7 @@ async fn the_token_is_in_no_text_and_in_no_log() {
 
     assert!(!said.contains("CANARY"), "{said}");
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(log.contains("cloudflare answered"), "the log was captured");
+    assert!(log.contains("cloudflare refused"), "the log was captured");
     assert!(!log.contains("CANARY"), "{}", log.lines().find(|line| line.contains("CANARY")).unwrap());
 }
 

@@ -71,9 +71,19 @@ impl Budget {
     /// Waits for the turn of `asker` with this token. `Err` is how long it would take, if that is more than the longest
     /// wait: then the caller has better things to do.
     pub(super) async fn admit(&self, token: Fingerprint, asker: &Asker) -> Result<(), Duration> {
+        self.admit_within(self.max_wait, token, asker).await
+    }
+
+    /// The same for what goes on with work that has begun: given up, all of it would have to be done again, and what is
+    /// left of the limit would go into beginnings. It waits for ten times as long.
+    pub(super) async fn admit_further(&self, token: Fingerprint, asker: &Asker) -> Result<(), Duration> {
+        self.admit_within(self.max_wait * 10, token, asker).await
+    }
+
+    async fn admit_within(&self, max_wait: Duration, token: Fingerprint, asker: &Asker) -> Result<(), Duration> {
         let principal = self.principal(token);
         let place = Place::new(&principal, asker);
-        let deadline = Instant::now() + self.max_wait;
+        let deadline = Instant::now() + max_wait;
         loop {
             let moved = principal.moved.notified();
             let Some(wait) = principal.take(&self.quota, place.ticket) else { return Ok(()) };

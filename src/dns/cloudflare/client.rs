@@ -47,7 +47,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// The longest time for a request, from its start to the last byte of the answer.
     pub timeout: Duration,
-    /// The longest time a call is held up for its turn; beyond it fails with [`Kind::RateLimited`].
+    /// The longest time a call is held up for its turn; beyond it fails with [`Kind::RateLimited`]. A write and the further
+    /// pages of a list are held up for up to ten times as long.
     pub max_wait: Duration,
     /// The most bytes of an answer.
     pub max_body: usize,
@@ -105,6 +106,13 @@ struct Call<'a> {
     path: &'a str,
     query: &'a [(&'a str, &'a str)],
     body: Option<Vec<u8>>,
+}
+
+impl Call<'_> {
+    /// True for a write, which comes after a reading, and for all pages of a list but the first.
+    fn goes_on(&self) -> bool {
+        self.body.is_some() || self.query.iter().any(|(key, value)| *key == "page" && *value != "1")
+    }
 }
 
 /// A list to read.
@@ -349,7 +357,12 @@ impl Client {
         let operation = call.operation;
         let principal = token.fingerprint();
         let asked = Instant::now();
-        self.0.budget.admit(principal, token.asker()).await.map_err(|wait| Error {
+        let turn = if call.goes_on() {
+            self.0.budget.admit_further(principal, token.asker()).await
+        } else {
+            self.0.budget.admit(principal, token.asker()).await
+        };
+        turn.map_err(|wait| Error {
             retry_after: Some(wait),
             ..Error::new(operation, Kind::RateLimited, "held back so as not to pass it")
         })?;
