@@ -27,23 +27,26 @@ pub async fn claim(
     now: Timestamp,
 ) -> Result<Claim, Error> {
     let mut rules = Rules::new(context);
-    let mut claim = Claim { refused: rules.refuse(object).await?, ..Claim::default() };
+    let others = others(object, context);
+    let rivals = others.iter().any(|other| is_same_place(other, object, account, context));
+    let mut claim = Claim { refused: rules.refuse(object).await?, rivals, ..Claim::default() };
     if claim.refused.is_some() {
-        // Whoever may not have the domain needs not know who else wants it.
+        // Whoever may not have the domain needs not know which of the others may.
         return Ok(claim);
     }
     let mut allowed = Vec::new();
-    for other in others(object, context) {
+    for other in others {
         let is_refused = rules.refuse(&other).await;
+        let contender = Contender::of(&other, now);
+        if !is_same_place(&other, object, account, context) {
+            if counts(&other, &is_refused) {
+                meets_elsewhere(&mut claim, object, &other, contender.is_older(&Contender::of(object, now)));
+            }
+            continue;
+        }
         if matches!(is_refused, Ok(Some(_))) {
             continue;
         }
-        let contender = Contender::of(&other, now);
-        if !is_same_place(&other, object, account, context) {
-            meets_elsewhere(&mut claim, object, &other, contender.is_older(&Contender::of(object, now)));
-            continue;
-        }
-        claim.rivals = true;
         // Whether it may have the domain is not known: it comes in its turn, and nobody makes room for it.
         let waits = contender.waits && is_refused.is_ok();
         allowed.push(Rival { contender: Contender { waits, ..contender }, object: other });
@@ -88,11 +91,17 @@ async fn lacks_its_mail_from(
         let stands_in_the_way = other.spec.domain != holder.spec.domain
             && is_mail_from_shared(&other.spec, &rival.object.spec)
             && Contender::of(&other, now).is_older(&rival.contender);
-        if stands_in_the_way && !matches!(rules.refuse(&other).await, Ok(Some(_))) {
+        if stands_in_the_way && counts(&other, &rules.refuse(&other).await) {
             return true;
         }
     }
     false
+}
+
+/// False for an object that may not have what it wants, and has nothing of it: one that was allowed once still sends.
+fn counts(other: &SendingDomain, refused: &Result<Option<(Reason, String)>, Error>) -> bool {
+    let has_identity = other.status.as_ref().is_some_and(SendingDomainStatus::has_identity);
+    has_identity || !matches!(refused, Ok(Some(_)))
 }
 
 /// What the administrators do not allow. Each namespace is read once, however many objects want the same.
@@ -128,9 +137,9 @@ impl<'a> Rules<'a> {
 
 /// The objects that want something that `object` wants.
 fn others(object: &SendingDomain, context: &Context) -> Vec<SendingDomain> {
+    let is_meant = |other: &SendingDomain| other.uid() != object.uid() && meet(&other.spec, &object.spec);
     let objects = context.stores.iter().flat_map(Store::state);
-    let others = objects.filter_map(|other| Some(other.0.as_ref().ok()?.clone()));
-    others.filter(|other| other.uid() != object.uid() && meet(&other.spec, &object.spec)).collect()
+    objects.filter_map(|other| other.0.as_ref().ok().filter(|other| is_meant(other)).cloned()).collect()
 }
 
 /// True if the two want the same identity.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testbed::ses::Status;
 use testbed::world::object;
 
-use crate::rig::{DOMAIN, LIMIT, NAME, REGION, Rig, SECRET};
+use crate::rig::{DOMAIN, LIMIT, NAME, REGION, Rig, SECRET, ZONE};
 
 /// Creation times have seconds; of two in one second the uid decides.
 async fn later() {
@@ -187,5 +187,62 @@ async fn a10_a_forged_failure_makes_nobody_lose_a_verified_domain() {
     }
     assert_eq!((rig.identity().unwrap().tokens, rig.ours()), (tokens, ours));
     rig.until_named("second", "DomainConflict", is_refused).await;
+    rig.finish().await;
+}
+
+/// Two regions have a name in DNS in common: one policy is published, that of the older, and the younger's once it is gone.
+#[tokio::test]
+async fn of_two_places_of_a_domain_one_publishes_the_policy() {
+    let rig = Rig::start().await;
+    let with = |name: &str, region: &str, subdomain: &str, policy: &str| {
+        let mut object = object::cloudflare(name, DOMAIN, SECRET);
+        object["spec"]["ses"] = json!({ "region": region });
+        object["spec"]["mailFrom"] = json!({ "subdomain": subdomain });
+        object["spec"]["dmarc"] = json!({ "policy": policy });
+        object
+    };
+    rig.world.cloudflare_zone(ZONE);
+    rig.world.create_secret(&rig.namespace, SECRET, "api-token", rig.world.token()).await.unwrap();
+    rig.world.create(&rig.namespace, &with("elder", "us-east-1", "one", "none")).await.unwrap();
+    later().await;
+    rig.world.create(&rig.namespace, &with("younger", "eu-west-1", "two", "reject")).await.unwrap();
+    for name in ["elder", "younger"] {
+        rig.world.wait_for(&rig.namespace, name, "Ready", object::is_ready, LIMIT).await.unwrap();
+    }
+    let policies = || -> Vec<String> {
+        let records = rig.world.cloudflare().records(ZONE).into_iter();
+        let policies = records.filter(|r| r["name"] == format!("_dmarc.{DOMAIN}"));
+        policies.map(|r| r["content"].as_str().unwrap().to_owned()).collect()
+    };
+    let until = async |policy: &str| {
+        let began = std::time::Instant::now();
+        while !matches!(&*policies(), [one] if one.contains(policy)) {
+            assert!(began.elapsed() < LIMIT && policies().len() < 2, "{policy}: {:?}", policies());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    until("p=none").await;
+    rig.world.delete_and_wait(&rig.namespace, "elder", LIMIT).await.unwrap();
+    until("p=reject").await;
+    rig.finish().await;
+}
+
+/// With claims required, an object of a namespace that may not have a name keeps it from nobody.
+#[tokio::test]
+async fn c3_what_a_namespace_may_not_have_it_takes_from_nobody() {
+    let rig = Rig::over_namespaces(2, |options| {
+        options.args.push("--require-namespace-claims=true".to_owned());
+    })
+    .await;
+    let plane = rig.world.control_plane();
+    let allow = ["annotate", "namespace", &rig.namespace, "sendingdomain.dev/allowed-domains=example.com"];
+    plane.kubectl_ok(&allow).await.unwrap();
+    let other = rig.others[0].clone();
+    // Its domain is the MAIL FROM domain of the one to come, and it is the older.
+    rig.world.create(&other, &object::manual("intruder", &format!("bounce.{DOMAIN}"))).await.unwrap();
+    let refused = |o: &Value| object::reason(o, "Ready") == "DomainNotAllowed";
+    rig.world.wait_for(&other, "intruder", "DomainNotAllowed", refused, LIMIT).await.unwrap();
+    later().await;
+    rig.verified_cloudflare().await;
     rig.finish().await;
 }
