@@ -465,3 +465,18 @@ fn without_look_ups_the_records_of_another_place_stay_and_are_told() {
     assert!(place.is_left_behind());
     assert!(place.message.as_deref().is_some_and(|m| m.contains("--dns-check off")), "{place:?}");
 }
+
+#[test]
+fn an_endpoint_into_which_somebody_has_put_something_is_left_to_him() {
+    let mut world = verified(external_dns(), Asked::Elsewhere);
+    world.spec = manual();
+    story(&mut world);
+    let Observed::Known(Some(found)) = &mut world.endpoint else { panic!() };
+    let mut added = found.content.endpoints[0].clone();
+    (added.dns_name, added.record_type) = ("www.example.com".to_owned(), "A".to_owned());
+    found.content.endpoints.push(added);
+    (world.spec, world.asked) = (cloudflare(), Asked::Zone);
+    let told = story(&mut world);
+    assert!(!told.contains("delete the DNSEndpoint"), "{told}");
+    assert!(told.contains("RecordsLeftBehind: The DNSEndpoint of this name is left, with A www.example.com"), "{told}");
+}

@@ -303,6 +303,16 @@ fn a_settled_identity_is_read_when_the_listing_changes_and_in_rotation() {
 }
 
 #[test]
+fn an_identity_that_the_listing_lacks_is_read_by_itself() {
+    let mut memory = made();
+    listed(&mut memory, None, 2000);
+    assert!(memory.identity_is_due(false, at(2001), PACE), "is it gone?");
+    memory.identity_read(Some(identity()), at(2001));
+    let times = reads(&mut memory, false, 2010, 3600);
+    assert!((3..=10).contains(&times.len()), "{times:?}");
+}
+
+#[test]
 fn what_fails_again_after_it_was_taken_up_is_read_again() {
     let with = |status: SesStatus| Identity { verification: Some(status), ..identity() };
     let mut memory = Memory::default();

@@ -18,7 +18,7 @@ use crate::execute::Outcome;
 use crate::observe;
 use crate::observe::observation::{Claim, Observed};
 use crate::ownership::Mark;
-use crate::plan::teardown::{Ending, Patience, Release, Teardown, plan_teardown};
+use crate::plan::teardown::{Ending, Patience, Release, Teardown, is_hopeless, plan_teardown};
 use crate::ses::client::Caller;
 use crate::stage;
 use crate::status;
@@ -58,7 +58,12 @@ pub async fn pass(
         }
         Release::Clean | Release::Incomplete(_) => failed.collect(),
     };
-    let hopeless = matches!(teardown.release, Release::Blocked { hopeless: true, .. });
+    // What was tried just now and is refused counts too: else the wait would begin anew with each try.
+    let failed = outcome.faults.iter().all(|(_, fault)| is_hopeless(fault.reason));
+    let hopeless = match &teardown.release {
+        Release::Blocked { hopeless, .. } => *hopeless && failed,
+        Release::Clean | Release::Incomplete(_) => failed && !outcome.faults.is_empty(),
+    };
     remembered.hopeless_since = hopeless.then(|| remembered.hopeless_since.unwrap_or_else(|| hopeless_since(&object)));
     let stays = stays(&teardown);
     match teardown.release {
@@ -80,9 +85,20 @@ pub async fn pass(
                 why.join("; "),
                 waits_until(remembered.hopeless_since, context.settings.cleanup_grace)
             );
-            blocked(api, &object, message, context, remembered).await
+            let done = blocked(api, &object, message, context, remembered).await?;
+            let is_over = is_over(remembered.hopeless_since, context.settings.cleanup_grace);
+            // Before it is tried again: the refusal stands, and the wait for it is over.
+            Ok(if is_over { waiting(RELEASE) } else { done })
         }
     }
+}
+
+/// How soon an object is released that was waited for long enough.
+const RELEASE: Duration = Duration::from_secs(1);
+
+fn is_over(hopeless_since: Option<Timestamp>, grace: Duration) -> bool {
+    let grace = SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX);
+    hopeless_since.is_some_and(|since| now().duration_since(since) >= grace)
 }
 
 /// Since when only a person can mend what holds the deletion up, for a process that has not seen it begin: a restart does

@@ -42,6 +42,13 @@ pub fn is_meant_as_dmarc(text: &str) -> bool {
     head.eq_ignore_ascii_case("v=dmarc")
 }
 
+/// Looser still: somebody's policy, however it is spoilt (in quotes, in another order, without its head). Beside it none of ours
+/// is put: once its owner has mended it there would be two, which are none.
+pub fn is_about_dmarc(text: &str) -> bool {
+    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    is_meant_as_dmarc(&text) || text.to_ascii_lowercase().contains("dmarc1")
+}
+
 /// The tags of a record, if it begins with the version, which is case-sensitive. All others are discarded before anything
 /// else is looked at.
 fn tags(text: &str) -> Option<impl Iterator<Item = (&str, &str)>> {
@@ -159,8 +166,19 @@ mod tests {
     #[test]
     fn d8_what_was_meant_as_a_policy_is_known_however_it_is_written() {
         for text in ["v=DMARC1; p=none", " V = dmarc1", "v=DMARC2; p=none", "v=\u{a0}DMARC1"] {
-            assert!(is_meant_as_dmarc(text), "{text}");
+            assert!(is_meant_as_dmarc(text) && is_about_dmarc(text), "{text}");
         }
+        for text in [
+            "\"v=DMARC1; p=none\"",
+            "\u{201c}v=DMARC1; p=none\u{201d}",
+            "p=none; v=DMARC1",
+            "TXT v=DMARC1; p=none",
+            "DMARC1; p=none",
+            "version=DMARC1; p=none",
+        ] {
+            assert!(is_about_dmarc(text), "{text}");
+        }
+        assert!(!is_about_dmarc("v=spf1 include:_dmarc.example.com -all") && !is_about_dmarc(""));
         assert!(!is_meant_as_dmarc("v=spf1 -all") && !is_meant_as_dmarc(""));
     }
 

@@ -17,15 +17,17 @@ use crate::api::FIELD_MANAGER;
 use crate::api::v1alpha1::ExternalDnsSpec;
 use crate::ownership::Mark;
 
-/// One record as ExternalDNS takes it.
+/// One record as ExternalDNS takes it. Read, it may be anybody's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
     /// The full name.
     pub dns_name: String,
-    /// CNAME, MX or TXT.
+    /// CNAME, MX or TXT; empty in an entry of others that has none, which the CRD allows and which hides no other entry.
+    #[serde(default)]
     pub record_type: String,
     /// The values; an MX as `10 host`.
+    #[serde(default)]
     pub targets: Vec<String>,
     /// Seconds.
     #[serde(default, rename = "recordTTL", skip_serializing_if = "Option::is_none")]
@@ -202,6 +204,20 @@ fn own_labels(object: &DynamicObject) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_entry_that_lacks_something_hides_no_other() {
+        let object: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "externaldns.k8s.io/v1alpha1", "kind": "DNSEndpoint", "metadata": { "name": "a" },
+            "spec": { "endpoints": [
+                { "dnsName": "x.example", "recordType": "CNAME", "targets": ["y.example"], "providerSpecific": [] },
+                { "dnsName": "theirs.example" },
+            ] },
+        }))
+        .unwrap();
+        let names: Vec<String> = read(&object).content.endpoints.into_iter().map(|e| e.dns_name).collect();
+        assert_eq!(names, ["x.example", "theirs.example"]);
+    }
 
     #[test]
     fn a_label_of_ours_that_is_wanted_no_more_is_a_change_and_one_of_others_is_none() {

@@ -161,23 +161,37 @@ pub(super) fn others(found: &Found, domain: &str) -> String {
 /// they stay in it until the new ones are in use. What is no record of SES was not put there by us.
 fn former(found: &HandOver, wanted: &HandOver, domain: &str) -> Vec<Endpoint> {
     let domain = DnsName::new(domain);
-    let keys = DnsName::new(format!("_domainkey.{domain}"));
-    let is_former = |endpoint: &&Endpoint| {
-        let parent = DnsName::new(&endpoint.dns_name).parent();
-        let [target] = endpoint.targets.as_slice() else { return false };
-        match endpoint.record_type.as_str() {
-            "CNAME" => parent.as_ref() == Some(&keys) && target.ends_with(".amazonses.com"),
-            "MX" => {
-                parent.as_ref() == Some(&domain)
-                    && target.contains(" feedback-smtp.")
-                    && target.ends_with(".amazonses.com")
-            }
-            "TXT" => parent.as_ref() == Some(&domain) && judge::includes_ses(target),
-            _ => false,
-        }
-    };
+    let is_former = |endpoint: &&Endpoint| is_of_ses(endpoint, &domain);
     let is_wanted = |endpoint: &&Endpoint| {
         wanted.endpoints.iter().any(|w| w.dns_name == endpoint.dns_name && w.record_type == endpoint.record_type)
     };
     found.endpoints.iter().filter(is_former).filter(|e| !is_wanted(e)).cloned().collect()
+}
+
+/// What of a `DNSEndpoint` is neither wanted nor a record of SES for `domain` nor its DMARC policy, in words; empty if there
+/// is nothing.
+pub(super) fn not_of_ses(found: &Found, domain: &str, wanted: &[WantedRecord]) -> String {
+    let domain = DnsName::new(domain);
+    let policy = domain.child("_dmarc");
+    let is_theirs = |e: &&Endpoint| {
+        let name = DnsName::new(&e.dns_name);
+        let is_wanted = wanted.iter().any(|w| w.name == name && w.data.record_type().as_str() == e.record_type);
+        !is_wanted && name != policy && !is_of_ses(e, &domain)
+    };
+    let theirs = found.content.endpoints.iter().filter(is_theirs).take(3);
+    let words = theirs.map(|e| format!("{} {}", printable(&e.record_type, 16), printable(&e.dns_name, 253)));
+    words.collect::<Vec<_>>().join(", ")
+}
+
+fn is_of_ses(endpoint: &Endpoint, domain: &DnsName) -> bool {
+    let parent = DnsName::new(&endpoint.dns_name).parent();
+    let [target] = endpoint.targets.as_slice() else { return false };
+    match endpoint.record_type.as_str() {
+        "CNAME" => parent.as_ref() == Some(&domain.child("_domainkey")) && target.ends_with(".amazonses.com"),
+        "MX" => {
+            parent.as_ref() == Some(domain) && target.contains(" feedback-smtp.") && target.ends_with(".amazonses.com")
+        }
+        "TXT" => parent.as_ref() == Some(domain) && judge::includes_ses(target),
+        _ => false,
+    }
 }

@@ -163,6 +163,13 @@ fn of_endpoint(left: &Left, subject: &Subject<'_>, identity: &Identity, seen: &O
             view.zone.name
         ));
     }
+    let theirs = endpoint::not_of_ses(found, &subject.spec.domain, &plan.wanted);
+    if !theirs.is_empty() {
+        return Fate::LeftBehind(format!(
+            "The DNSEndpoint of this name is left, with {theirs}, which the operator has not put there: delete it when nobody \
+             needs that any more"
+        ));
+    }
     let is_wanted = |e: &Endpoint| {
         let name = DnsName::new(&e.dns_name);
         plan.wanted.iter().any(|w| w.name == name && w.data.record_type().as_str() == e.record_type)

@@ -8,7 +8,7 @@ use crate::api::condition::ConditionType::RecordsSynced;
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{CloudflareSpec, ConflictPolicy, RecordPurpose};
 use crate::dns::cloudflare::{Change, NewRecord, ZoneRecord};
-use crate::dns::dmarc::is_meant_as_dmarc;
+use crate::dns::dmarc::is_about_dmarc;
 use crate::dns::judge::{self, is_spf};
 use crate::dns::record::{DnsName, RecordData, RecordType, WantedRecord};
 use crate::observe::observation::{Observation, Observed, ZoneView};
@@ -269,7 +269,7 @@ fn obstacle<'a>(wanted: &WantedRecord, foreign: &[&'a ZoneRecord]) -> Obstacle<'
         }
         RecordPurpose::Dmarc if !aliases.is_empty() => Obstacle::Equal,
         // An existing DMARC policy of any kind is never changed or doubled.
-        RecordPurpose::Dmarc if of("TXT").iter().any(|r| text_of(r).is_some_and(is_meant_as_dmarc)) => Obstacle::Equal,
+        RecordPurpose::Dmarc if of("TXT").iter().any(|r| text_of(r).is_some_and(is_about_dmarc)) => Obstacle::Equal,
         RecordPurpose::Dmarc => Obstacle::None,
     }
 }

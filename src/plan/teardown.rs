@@ -329,7 +329,7 @@ fn has_forgotten_its_zone(ending: &Ending<'_>, status: &SendingDomainStatus, see
 }
 
 /// True for faults that only a person can mend. Throttling and outages are waited for.
-pub(super) fn is_hopeless(reason: Reason) -> bool {
+pub fn is_hopeless(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::SecretNotFound

@@ -72,6 +72,9 @@ const AHEAD: Duration = Duration::from_secs(3);
 /// The longest pause after refusals in a row.
 const LONGEST_PAUSE: Duration = Duration::from_secs(32);
 
+/// How many times its own pace a line may become slower.
+const SLOWEST: u32 = 7;
+
 /// The line of one account and region.
 #[derive(Debug)]
 pub struct Line {
@@ -86,6 +89,8 @@ pub struct Line {
     readers: BTreeSet<Asker>,
     opens: Option<Instant>,
     refusals: u32,
+    /// What is added to the pace since SES has refused a request: its limit is "about" one per second, and others use it too.
+    slower: Duration,
 }
 
 impl Line {
@@ -102,12 +107,14 @@ impl Line {
             readers: BTreeSet::new(),
             opens: None,
             refusals: 0,
+            slower: Duration::ZERO,
         }
     }
 
-    /// The time from one request to the next.
+    /// The time from one request to the next. It grows by half with each refusal, or a request that comes second, as a write
+    /// after its reading does, would be refused for ever; and comes back slowly.
     pub fn pace(&self) -> Duration {
-        self.pace
+        self.pace + self.slower
     }
 
     /// How many wait.
@@ -127,7 +134,7 @@ impl Line {
 
     /// How long the line is, in time.
     pub fn backlog(&self) -> Duration {
-        self.pace.saturating_mul(u32::try_from(self.tickets.len()).unwrap_or(u32::MAX))
+        self.pace().saturating_mul(u32::try_from(self.tickets.len()).unwrap_or(u32::MAX))
     }
 
     /// A pass joins the line, or says what it stands there for.
@@ -150,13 +157,13 @@ impl Line {
         let head = self.tickets.values().filter_map(|t| t.called).filter(|c| c.is_present).map(|c| c.order).min();
         let closed = self.opens.map_or(Duration::ZERO, |opens| opens.saturating_duration_since(now));
         if head != Some(order) {
-            return Answer::Soon(closed + self.pace);
+            return Answer::Soon(closed + self.pace());
         }
         if !closed.is_zero() {
             return Answer::Soon(closed);
         }
         self.remove(asker);
-        self.opens = Some(now + self.pace);
+        self.opens = Some(now + self.pace());
         match class {
             Class::Read => self.readers.insert(asker.clone()),
             Class::First | Class::Write => self.readers.remove(asker),
@@ -206,8 +213,13 @@ impl Line {
     /// SES has answered a request that was sent at `sent`: too many came, or not.
     pub fn answered(&mut self, refused: bool, sent: Instant, now: Instant) {
         self.refusals = if refused { self.refusals.saturating_add(1) } else { 0 };
+        self.slower = if refused {
+            (self.slower + self.pace / 2).min(self.pace * SLOWEST)
+        } else {
+            self.slower.saturating_sub(self.pace / 200)
+        };
         // Requests must not arrive closer than they are sent: one that was long on its way holds the next up a little.
-        let mut wait = (now + self.pace).min(sent + self.pace + self.pace / 10);
+        let mut wait = (now + self.pace()).min(sent + self.pace() + self.pace / 10);
         if refused {
             // The limit is the account's, and others may use it: everybody here waits.
             let pause = self.pace.saturating_mul(2_u32.saturating_pow((self.refusals - 1).min(10)));
@@ -366,6 +378,32 @@ mod tests {
         }
         let flood = scene.served.iter().filter(|(asker, _)| asker.namespace == "flood").count();
         assert!(flood >= 35, "{flood}: the flood loses no more than the others take");
+    }
+
+    #[test]
+    fn an_account_that_takes_a_little_less_gets_slower_requests_and_not_the_same_refusal_for_ever() {
+        // 0.9 requests per second and no burst: what comes a second after another is refused.
+        let (mut line, begin) = (Line::new(SECOND), Instant::now());
+        let (mut now, mut room, mut refused) = (begin, 1.0_f64, 0);
+        for n in 0..100 {
+            let one = asker("a", n % 3);
+            line.join(&one, if n % 2 == 0 { Class::Read } else { Class::Write }, now);
+            let went = loop {
+                line.call_up(now);
+                if line.ask(&one, now) == Answer::Go {
+                    break now;
+                }
+                now += SECOND / 20;
+                room = (room + 0.9 / 20.0).min(1.0);
+            };
+            let is_refused = room < 1.0 - 1e-9;
+            room -= if is_refused { 0.0 } else { 1.0 };
+            refused += u32::from(is_refused);
+            line.answered(is_refused, went, now);
+            line.pass_ended(&one);
+        }
+        assert!((1..=5).contains(&refused), "{refused} of 100");
+        assert!(now - begin < SECOND * 160, "{:?}", now - begin);
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn key_length(length: &DkimSigningKeyLength) -> Option<DkimKeyLength> {
 
 /// Without a MAIL FROM domain SES still answers the attributes, with the behaviour alone.
 fn mail_from(attributes: &MailFromAttributes) -> Option<MailFrom> {
-    let domain = attributes.mail_from_domain();
+    let domain = attributes.mail_from_domain().trim_end_matches('.');
     (!domain.is_empty()).then(|| MailFrom {
         domain: domain.to_owned(),
         status: SesStatus::parse(attributes.mail_from_domain_status().as_str()),

@@ -1,7 +1,7 @@
 //! Ends of objects whose things are gone already, or cannot be reached.
 
 use serde_json::json;
-use testbed::cloudflare::Failure;
+use testbed::cloudflare::{Failure, Perms, Scope};
 use testbed::ses::{Failure as SesFailure, Operation};
 use testbed::world::object;
 
@@ -38,5 +38,23 @@ async fn g9_what_is_gone_is_done_and_what_fails_for_a_while_is_tried_again() {
     let note = rig.expect_event("Warning", "CleanupIncomplete").await;
     assert!(note.contains("other.example"), "{note}");
     assert!(rig.world.ses().identities().is_empty());
+    rig.finish().await;
+}
+
+/// The refusal of a write counts although it is tried again in between: the wait has one beginning.
+#[tokio::test]
+async fn what_may_not_be_taken_away_is_waited_for_and_then_left() {
+    let rig = Rig::with(|options| {
+        options.args = vec!["--cleanup-grace=4s".to_owned()];
+        (options.pending_interval, options.verified_interval) = ("2s".to_owned(), "2s".to_owned());
+    })
+    .await;
+    rig.verified_cloudflare().await;
+    let reader = Perms { zone_read: Scope::All, dns_read: Scope::All, ..Perms::default() };
+    rig.world.cloudflare().add_token(rig.world.token(), reader);
+    rig.world.ses().deny(Operation::DeleteEmailIdentity);
+    rig.world.delete(&rig.namespace, NAME).await.unwrap();
+    let note = rig.expect_event("Warning", "CleanupIncomplete").await;
+    assert!(note.contains("MX bounce.mail.example.com"), "{note}");
     rig.finish().await;
 }

@@ -75,6 +75,12 @@ impl Memory {
             _ => {}
         }
         let rotation = after(read.at, spread(self.rotation, read.at));
+        if sighting.entry.is_none() {
+            // A listing that lacks it, though it is there, will tell nothing of it.
+            let found = self.found_since.filter(|_| !ready);
+            let wait = found.map_or(pace.verified, |_| backoff(self.reads_since_found, pace));
+            return after(read.at.max(found.unwrap_or(read.at)), wait);
+        }
         let next = match self.found_since {
             // Nothing but SES's own verdict is missing, and the listing will tell of it.
             _ if identity.verification != Some(SesStatus::Success) => rotation,
