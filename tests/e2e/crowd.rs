@@ -95,8 +95,8 @@ async fn c6_name_servers_of_one_tenant_that_never_answer_keep_no_other_waiting()
 /// not be refused for ever.
 #[tokio::test]
 async fn an_account_that_takes_a_little_less_than_allowed_gets_on() {
-    let rig = Rig::with(|options| options.ses_requests_per_second = 10).await;
-    rig.world.ses().configure(|settings| settings.rate_limit = Some(9.0));
+    let rig = Rig::with(|options| options.ses_requests_per_second = 1).await;
+    rig.world.ses().configure(|settings| settings.rate_limit = Some(0.9));
     rig.verified_cloudflare().await;
     rig.world.delete_and_wait(&rig.namespace, NAME, LIMIT).await.unwrap();
     rig.finish().await;
