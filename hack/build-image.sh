@@ -14,6 +14,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/lib/go-build.sh"
+. "$here/lib/static-build.sh"
 root=$(dirname "$here")
 name=sending-domain-operator
 version=$(awk -F'"' '/^version = /{ print $2; exit }' "$root/Cargo.toml")
@@ -30,24 +31,13 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-epoch=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null || echo 0)}
+epoch=$(epoch_of "$root")
 revision=$(git -C "$root" rev-parse HEAD 2>/dev/null || echo unknown)
 created=$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u -r "$epoch" +%Y-%m-%dT%H:%M:%SZ)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 layout="$work/layout"
 mkdir -p "$layout/blobs/sha256" "$(dirname "$output")"
-
-# Builds the static binary for this machine. Paths of the machine do not get into it.
-build_binary() {
-  local target home flags
-  target="$(uname -m)-unknown-linux-gnu"
-  home=${CARGO_HOME:-$HOME/.cargo}
-  flags="-C target-feature=+crt-static --remap-path-prefix=$home=/cargo --remap-path-prefix=$root=/src"
-  CFLAGS="-ffile-prefix-map=$home=/cargo -ffile-prefix-map=$root=/src" RUSTFLAGS="$flags" SOURCE_DATE_EPOCH=$epoch \
-    cargo build --manifest-path "$root/Cargo.toml" --release --locked --target "$target" --bin "$name" >&2
-  printf '%s\n' "${CARGO_TARGET_DIR:-$root/target}/$target/release/$name"
-}
 
 find_roots() {
   local file
@@ -100,7 +90,7 @@ if [ "${#binaries[@]}" -eq 0 ]; then
     aarch64 | arm64) arch=arm64 ;;
     *) die "no image for $(uname -m)" ;;
   esac
-  binary=$(build_binary)
+  binary=$(build_static "$root" "$name")
   binaries=("$arch=$binary")
 fi
 certificates=$(find_roots)

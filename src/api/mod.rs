@@ -20,13 +20,14 @@ pub const GROUP: &str = "sendingdomain.dev";
 pub const FINALIZER: &str = "sendingdomain.dev/cleanup";
 /// Annotation: any new value reconciles now and re-arms a failed verification.
 pub const RECONCILE_AT: &str = "sendingdomain.dev/reconcile-at";
-/// What `status.lastHandledReconcileAt` says once the `value` of [`RECONCILE_AT`] is handled: 256 characters of it at most.
-pub fn handled_as(value: &str) -> String {
-    value.chars().take(256).collect()
-}
 /// Annotation: any new value asks for fresh DKIM tokens.
 pub const RECREATE_AT: &str = "sendingdomain.dev/recreate-at";
 /// Annotation: `"true"` gives up clean-up at deletion.
 pub const FORCE_RELEASE: &str = "sendingdomain.dev/force-release";
 /// The name under which the operator writes to the API server and reports events.
 pub const FIELD_MANAGER: &str = "sending-domain-operator";
+
+/// What `status.lastHandledReconcileAt` says once the `value` of [`RECONCILE_AT`] is handled: 256 characters of it at most.
+pub fn handled_as(value: &str) -> String {
+    value.chars().take(256).collect()
+}

@@ -34,13 +34,14 @@ pub async fn claim(
         // Whoever may not have the domain needs not know which of the others may.
         return Ok(claim);
     }
+    let me = Contender::of(object, now);
     let mut allowed = Vec::new();
     for other in others {
         let is_refused = rules.refuse(&other).await;
         let contender = Contender::of(&other, now);
         if !is_same_place(&other, object, account, context) {
             if counts(&other, &is_refused) {
-                meets_elsewhere(&mut claim, object, &other, contender.is_older(&Contender::of(object, now)));
+                meets_elsewhere(&mut claim, object, &other, contender.is_older(&me));
             }
             continue;
         }
@@ -51,7 +52,6 @@ pub async fn claim(
         let waits = contender.waits && is_refused.is_ok();
         allowed.push(Rival { contender: Contender { waits, ..contender }, object: other });
     }
-    let me = Contender::of(object, now);
     let is_held = me.holds || allowed.iter().any(|rival| rival.contender.holds);
     let me = me.among(is_held);
     let before_me = allowed.into_iter().map(|r| Rival { contender: r.contender.among(is_held), ..r });

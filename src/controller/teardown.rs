@@ -86,9 +86,8 @@ pub async fn pass(
                 waits_until(remembered.hopeless_since, context.settings.cleanup_grace)
             );
             let done = blocked(api, &object, message, context, remembered).await?;
-            let is_over = is_over(remembered.hopeless_since, context.settings.cleanup_grace);
             // Before it is tried again: the refusal stands, and the wait for it is over.
-            Ok(if is_over { waiting(RELEASE) } else { done })
+            Ok(if patience(&object, context, remembered).is_over(now()) { waiting(RELEASE) } else { done })
         }
     }
 }
@@ -96,9 +95,12 @@ pub async fn pass(
 /// How soon an object is released that was waited for long enough.
 const RELEASE: Duration = Duration::from_secs(1);
 
-fn is_over(hopeless_since: Option<Timestamp>, grace: Duration) -> bool {
-    let grace = SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX);
-    hopeless_since.is_some_and(|since| now().duration_since(since) >= grace)
+fn patience(object: &SendingDomain, context: &Context, remembered: &Remembered) -> Patience {
+    Patience {
+        hopeless_since: remembered.hopeless_since,
+        grace: SignedDuration::try_from(context.settings.cleanup_grace).unwrap_or(SignedDuration::MAX),
+        forced: object.annotations().get(FORCE_RELEASE).is_some_and(|v| v == "true"),
+    }
 }
 
 /// Since when only a person can mend what holds the deletion up, for a process that has not seen it begin: a restart does
@@ -187,11 +189,7 @@ async fn take_away(
             Elsewhere::Unknown(fault) => sight.observation.identity = Observed::Unavailable(fault),
         }
     }
-    let patience = Patience {
-        hopeless_since: remembered.hopeless_since,
-        grace: SignedDuration::try_from(context.settings.cleanup_grace).unwrap_or(SignedDuration::MAX),
-        forced: object.annotations().get(FORCE_RELEASE).is_some_and(|v| v == "true"),
-    };
+    let patience = patience(object, context, remembered);
     let teardown = stage!("plan").in_scope(|| plan_teardown(&ending, &status, &sight.observation, patience, now));
     if context.settings.dry_run {
         return Ok(Some((teardown, Outcome { dry_run: true, ..Outcome::default() })));

@@ -64,10 +64,9 @@ pub(super) async fn remove_left(left: u64, zone: &ZoneId, changes: &[Change], po
     let token = ports.left_tokens.get(&left).ok_or_else(no_token)?;
     let groups = changes.iter().map(|change| vec![change.clone()]).collect();
     let answers = ports.cloudflare.write(token, zone, groups, &ports.may_write).await;
-    let refused: Vec<Refused> =
-        changes.iter().zip(answers).filter_map(|(c, answer)| Some((vec![c.clone()], answer.err()?))).collect();
-    let is_gone = |(_, error): &Refused| error.kind == Kind::NotFound;
-    let refused: Vec<Refused> = refused.into_iter().filter(|one| !is_gone(one)).collect();
+    let errors = changes.iter().zip(answers).filter_map(|(change, answer)| Some((change, answer.err()?)));
+    let refused = errors.filter(|(_, error)| error.kind != Kind::NotFound);
+    let refused: Vec<Refused> = refused.map(|(change, error)| (vec![change.clone()], error)).collect();
     fault(&refused, &[], changes.len()).map_or(Ok(()), Err)
 }
 

@@ -67,6 +67,13 @@ pub struct Patience {
     pub forced: bool,
 }
 
+impl Patience {
+    /// True if what only a person can mend was waited for long enough.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.hopeless_since.is_some_and(|since| now.duration_since(since) >= self.grace)
+    }
+}
+
 /// Plans the end of an object.
 pub fn plan_teardown(
     ending: &Ending<'_>,
@@ -95,8 +102,7 @@ pub fn plan_teardown(
         return Teardown { actions, release, kept };
     }
     let hopeless = faults.iter().all(|(blocker, _)| is_hopeless(blocker.reason));
-    let expired = patience.hopeless_since.is_some_and(|since| now.duration_since(since) >= patience.grace);
-    let release = if patience.forced || (expired && hopeless) {
+    let release = if patience.forced || (patience.is_over(now) && hopeless) {
         Release::Incomplete(faults.into_iter().map(|(_, left)| left).chain(given_up).collect())
     } else {
         if has_forgotten_its_zone(ending, status, seen) {

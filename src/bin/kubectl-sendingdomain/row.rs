@@ -1,5 +1,6 @@
 //! One record as it is shown. What comes from outside is made printable here, once, for every format.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use sending_domain_operator::api::v1alpha1::{RecordPurpose, RecordState, RecordStatus, SendingDomain};
 use sending_domain_operator::dns::dmarc::organisational;
@@ -70,11 +71,16 @@ pub fn is_complete(purposes: impl Iterator<Item = RecordPurpose>) -> bool {
         && [RecordPurpose::Spf, RecordPurpose::BounceMx].into_iter().all(|purpose| count(purpose) > 0)
 }
 
+/// What a condition says.
+pub fn words(condition: &Condition) -> String {
+    format!("{}: {}", printable(&condition.reason, 128), printable(&condition.message, 1000))
+}
+
 /// Why an object has no records to show, in the operator's own words.
 pub fn why_none(object: &SendingDomain) -> String {
     let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     match conditions.iter().find(|condition| condition.type_ == "Ready") {
-        Some(ready) => format!("{}: {}", printable(&ready.reason, 128), printable(&ready.message, 1000)),
+        Some(ready) => words(ready),
         None => "the operator has not looked at it; `kubectl sendingdomain doctor` tells whether it runs".to_owned(),
     }
 }

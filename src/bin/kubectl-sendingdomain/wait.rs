@@ -12,12 +12,11 @@ use sending_domain_operator::text::printable;
 use crate::args::{Access, WaitArgs};
 use crate::cluster::Cluster;
 use crate::exit::{Exit, Failure};
+use crate::row::words;
 use crate::screen::{Progress, emit};
 
 /// How often the clock on a terminal moves.
 const TICK: Duration = Duration::from_secs(1);
-/// The longest message of a condition that is shown, in bytes.
-const LIMIT: usize = 1000;
 /// How long the operator may take to heed a request before what it said earlier is told. A fault that stands keeps it from
 /// ever calling the request handled, and changes nothing that it said.
 const HEED: Duration = Duration::from_secs(30);
@@ -128,10 +127,6 @@ fn summary(object: &SendingDomain, condition: &str) -> String {
     let said = find(object, condition).map(words);
     let parts: Vec<String> = [phase, records, said].into_iter().flatten().collect();
     if parts.is_empty() { "the operator has not looked at it yet".to_owned() } else { parts.join(", ") }
-}
-
-fn words(condition: &Condition) -> String {
-    format!("{}: {}", printable(&condition.reason, 128), printable(&condition.message, LIMIT))
 }
 
 fn elapsed(began: Instant) -> String {
